@@ -1,0 +1,22 @@
+//! Formulas: a vector-valued expression graph, compiled to a flat tape.
+//!
+//! ```text
+//! graph.rs      Graph, Expr: build formulas, shapes checked on the way, shared parts stored once
+//! operators.rs  + - * / and the functions a user calls on an Expr
+//! op.rs         Op: the closed list of operations; everything that interprets formulas matches on it
+//! atom/         the functions behind the operations, one per file
+//! tape/         Tape: value, gradient (reverse), Hessian-vector product (forward over reverse)
+//! structure.rs  what can be said of a formula: linear, quadratic, convex in a block, smooth
+//! lift.rs       epigraph form: convex nonsmooth atoms become smooth constraints on extra variables
+//! parse/        text to Expr (Pratt parser), with source spans in its errors
+//! print.rs      Expr to text
+//! ```
+
+mod graph;
+mod matrix;
+mod op;
+mod operators;
+
+pub use graph::{Expr, ExprError, Graph, Node, NodeId, Shape};
+pub use matrix::Matrix;
+pub use op::{Function, Level, Op};

@@ -1,0 +1,109 @@
+//! Smoothing of nonsmooth functions [Alcantara & Takeda 2025, §2.2].
+//!
+//! A [`Family`] says how the positive part is smoothed; everything piecewise linear follows from it.
+//! A [`Smoothing`] is a family at a level `mu`; it is an argument of every evaluation of a formula, so
+//! that one formula serves both the exact function (`mu = 0`) and all of its smoothings.
+//!
+//! # Convention at kinks
+//!
+//! At `mu = 0` the values are exact and the derivatives are one element of the Clarke subdifferential,
+//! the limit of the smoothed derivatives at the kink itself: `plus'(0) = 1/2`, `abs'(0) = 0`, the gradient
+//! of a norm at 0 is 0, and a maximum with ties shares its weight equally among the largest entries.
+//! Second derivatives are those of the smooth pieces, 0 at the kink.
+
+mod chks;
+
+pub use chks::Chks;
+
+use std::fmt::Debug;
+
+/// Value, first and second derivative of a function of one variable.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Jet {
+    /// The value.
+    pub value: f64,
+    /// The first derivative.
+    pub first: f64,
+    /// The second derivative.
+    pub second: f64,
+}
+
+/// A smoothing family: how the positive part `max(z, 0)` is replaced by a smooth function.
+///
+/// Implementors guarantee, for every `mu > 0` and finite `z`: no overflow, `value` nondecreasing and
+/// convex in `z`, `0 <= first <= 1`, and `0 <= plus(z, mu).value - max(z, 0) <= plus_error() * mu`.
+pub trait Family: Debug + Send + Sync {
+    /// The name used in problem files and reports.
+    fn name(&self) -> &'static str;
+
+    /// The smoothed positive part at level `mu > 0` (Example 2.7).
+    fn plus(&self, z: f64, mu: f64) -> Jet;
+
+    /// The constant of the error bound `plus_mu(z) - max(z, 0) <= constant * mu`.
+    fn plus_error(&self) -> f64;
+
+    /// The smoothed absolute value; by default `plus(z) + plus(-z)`.
+    fn abs(&self, z: f64, mu: f64) -> Jet {
+        let (right, left) = (self.plus(z, mu), self.plus(-z, mu));
+        Jet { value: right.value + left.value, first: right.first - left.first, second: right.second + left.second }
+    }
+}
+
+/// A smoothing family at a level `mu`; `mu = 0` means the exact function.
+#[derive(Clone, Copy, Debug)]
+pub struct Smoothing<'a> {
+    family: &'a dyn Family,
+    mu: f64,
+}
+
+impl Smoothing<'static> {
+    /// No smoothing: exact values, and the documented subgradient at kinks.
+    pub const EXACT: Smoothing<'static> = Smoothing { family: &Chks, mu: 0.0 };
+}
+
+impl<'a> Smoothing<'a> {
+    /// `family` at level `mu`; a negative or not finite `mu` counts as 0 (exact).
+    pub fn new(family: &'a dyn Family, mu: f64) -> Self {
+        let mu = if mu.is_finite() && mu > 0.0 { mu } else { 0.0 };
+        Self { family, mu }
+    }
+
+    /// The level; 0 for the exact function.
+    pub fn mu(&self) -> f64 {
+        self.mu
+    }
+
+    /// The family.
+    pub fn family(&self) -> &'a dyn Family {
+        self.family
+    }
+
+    /// The same family at another level.
+    pub fn at(&self, mu: f64) -> Self {
+        Self::new(self.family, mu)
+    }
+
+    /// The positive part at `z`.
+    pub fn plus(&self, z: f64) -> Jet {
+        if self.mu > 0.0 {
+            return self.family.plus(z, self.mu);
+        }
+        let first = if z > 0.0 {
+            1.0
+        } else if z < 0.0 {
+            0.0
+        } else {
+            0.5
+        };
+        Jet { value: if z.is_nan() { z } else { z.max(0.0) }, first, second: 0.0 }
+    }
+
+    /// The absolute value at `z`.
+    pub fn abs(&self, z: f64) -> Jet {
+        if self.mu > 0.0 {
+            return self.family.abs(z, self.mu);
+        }
+        let first = if z == 0.0 { 0.0 } else { z.signum() };
+        Jet { value: z.abs(), first, second: 0.0 }
+    }
+}
