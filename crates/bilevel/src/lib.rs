@@ -2,5 +2,6 @@
 
 pub mod expr;
 pub mod nlp;
+pub mod proof;
 pub mod set;
 pub mod smooth;

@@ -1,0 +1,3 @@
+//! Proofs: bounds that hold in exact arithmetic, whatever rounding and whichever solver found the point.
+
+pub mod interval;
