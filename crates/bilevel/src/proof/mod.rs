@@ -1,3 +1,4 @@
 //! Proofs: bounds that hold in exact arithmetic, whatever rounding and whichever solver found the point.
 
 pub mod interval;
+pub mod program;

@@ -200,3 +200,19 @@ fn power_bounds(z: f64, p: f64) -> (f64, f64) {
     let value = libm::pow(z, p);
     (below(value).max(0.0), above(value))
 }
+
+impl Interval {
+    /// Huber's function: z²/2 for |z| <= d, d (|z| - d/2) beyond.
+    pub fn huber(self, d: f64) -> Self {
+        if self.is_empty() {
+            return self;
+        }
+        let (limit, half) = (Interval::point(d), Interval::point(0.5));
+        let at = |z: f64| {
+            let z = Interval::point(z);
+            if z.lo <= d { half * z.square() } else { limit * (z - half * limit) }
+        };
+        let size = self.abs();
+        Interval::new(at(size.lo).lo, if size.hi == f64::INFINITY { f64::INFINITY } else { at(size.hi).hi })
+    }
+}
