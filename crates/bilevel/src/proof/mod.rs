@@ -1,4 +1,6 @@
 //! Proofs: bounds that hold in exact arithmetic, whatever rounding and whichever solver found the point.
 
 pub mod interval;
+pub mod minimum;
 pub mod program;
+mod search;

@@ -25,5 +25,6 @@ mod tests;
 
 pub use code::{Builder, Code, Program, Unary};
 pub use compile::{CompileError, Compiler};
+pub use contract::Contracted;
 pub use number::Number;
 pub use sweep::Sweep;

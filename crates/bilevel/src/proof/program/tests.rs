@@ -1,7 +1,6 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::contract::Contracted;
 use super::precise::Precise;
 use super::*;
 use crate::expr::{Graph, Level, Matrix, Shape};
