@@ -94,6 +94,19 @@ impl Function {
         Function::Formula { expr, tape }
     }
 
+    /// The same function for vectors of other lengths, at least as long as the variables it uses.
+    pub(crate) fn resized(&self, n: usize, m: usize) -> Self {
+        match self {
+            Function::Formula { expr, .. } => Self::compiled(expr, n, m).unwrap_or_else(|| self.clone()),
+            Function::Custom(_) => self.clone(),
+        }
+    }
+
+    /// Compiles a formula, unless it is invalid.
+    pub(crate) fn compiled(expr: &Expr, n: usize, m: usize) -> Option<Self> {
+        expr.check().ok().map(|node| Self::formula(expr.clone(), node, n, m))
+    }
+
     /// Number of components.
     pub fn len(&self) -> usize {
         match self {

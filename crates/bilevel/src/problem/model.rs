@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Block, Constraint, Function, Objective, Problem, Relation, Sense, Side};
 use crate::expr::{Expr, ExprError, Graph, Level, Shape};
-use crate::set::{IntoSet, Set, SetError, WholeSpace};
+use crate::set::{Product, Set, SetError, Whole};
 
 /// What is wrong with a model.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -156,9 +156,9 @@ impl Declaration<'_> {
     ///
     /// # Errors
     /// A name that is taken or no name, no entries, or a set that is empty or of another length.
-    pub fn within(self, set: impl IntoSet) -> Result<Expr, ModelError> {
+    pub fn within(self, set: impl Into<Set>) -> Result<Expr, ModelError> {
         let dimension = self.shape.len();
-        let set = set.into_set(dimension).map_err(|error| ModelError::Set { name: self.name.clone(), error })?;
+        let set = set.into().sized(dimension).map_err(|error| ModelError::Set { name: self.name.clone(), error })?;
         self.model.declare(self.level, self.name, self.shape, set)
     }
 
@@ -167,7 +167,7 @@ impl Declaration<'_> {
     /// # Errors
     /// A name that is taken or no name, or no entries.
     pub fn free(self) -> Result<Expr, ModelError> {
-        let set = Set::WholeSpace(WholeSpace::new(self.shape.len()));
+        let set = Set::from(Whole::new(self.shape.len()));
         self.model.declare(self.level, self.name, self.shape, set)
     }
 }
