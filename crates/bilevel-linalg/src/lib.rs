@@ -6,6 +6,7 @@ mod cholesky;
 mod dense;
 mod error;
 mod ldlt;
+pub mod qp;
 mod sparse;
 #[cfg(test)]
 mod testing;
