@@ -16,6 +16,7 @@
 
 mod bfgs;
 pub mod interior_point;
+mod polish;
 mod reduced;
 mod residual;
 #[cfg(test)]
@@ -90,7 +91,7 @@ pub enum FrameError {
 impl Frame {
     /// A frame with bounds on the variables alone.
     pub fn bounded(lower: Vec<f64>, upper: Vec<f64>) -> Self {
-        let rows = Csr::from_triplets(0, lower.len(), &[]).unwrap_or_default();
+        let rows = Csr::empty(0, lower.len());
         let none = Vec::new;
         Self {
             lower,
@@ -229,6 +230,24 @@ pub struct Solution {
     pub iterations: usize,
     /// Evaluations of the problem's functions.
     pub evaluations: Evaluations,
+}
+
+impl Solution {
+    /// The answer where nothing could be solved; `sizes` are d, r and k.
+    fn failed(status: Status, start: &[f64], sizes: (usize, usize, usize)) -> Self {
+        let (d, r, k) = sizes;
+        let multipliers =
+            Multipliers { bounds: vec![0.0; d], rows: vec![0.0; r], constraints: vec![0.0; k] };
+        Self {
+            status,
+            z: start.to_vec(),
+            objective: f64::NAN,
+            multipliers,
+            residuals: Residuals::UNKNOWN,
+            iterations: 0,
+            evaluations: Evaluations::default(),
+        }
+    }
 }
 
 /// What a control function sees at the start of an iteration.

@@ -38,6 +38,12 @@ impl Assessor {
         }
     }
 
+    /// Numbers of variables, affine rows and constraints.
+    pub fn sizes(&self) -> (usize, usize, usize) {
+        (self.gradient.len(), self.rows.len(), self.values.len())
+    }
+
+    /// The objective at `z` and the residuals.
     pub fn assess(&mut self, nlp: &mut dyn Nlp, z: &[f64], multipliers: &Multipliers) -> (f64, Residuals) {
         let objective = nlp.objective(z);
         nlp.gradient(z, &mut self.gradient);

@@ -79,6 +79,11 @@ impl Newton {
         true
     }
 
+    /// Forgets earlier corrections.
+    pub fn forget(&mut self) {
+        self.last_shift = 0.0;
+    }
+
     /// Fills the lower triangle, scaled by the square roots of the largest entries of its rows.
     fn assemble(&mut self, form: &Form, w: &Dense, jacobian: &Dense, sigma: &[f64], dual_shift: f64) {
         let d = self.d;
