@@ -2,8 +2,18 @@
 //!
 //! Nothing outside this crate sees the linear-algebra or conic solver crates behind it.
 
+mod cholesky;
 mod dense;
+mod error;
+mod ldlt;
+pub mod qp;
 mod sparse;
+#[cfg(test)]
+mod testing;
+pub mod vector;
 
+pub use cholesky::Cholesky;
 pub use dense::Dense;
+pub use error::LinalgError;
+pub use ldlt::{Inertia, Ldlt};
 pub use sparse::Csr;
