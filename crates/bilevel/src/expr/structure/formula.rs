@@ -76,6 +76,12 @@ impl Formula {
         }
     }
 
+    /// The node and the component behind a slot.
+    pub fn locate(&self, slot: usize) -> (usize, usize) {
+        let node = self.starts.partition_point(|&start| start <= slot).saturating_sub(1);
+        (node, slot - self.starts[node])
+    }
+
     /// The number of slots.
     pub fn len(&self) -> usize {
         self.masks.len()
@@ -255,6 +261,19 @@ pub(super) fn visit(matrix: &Matrix, transpose: bool, mut see: impl FnMut(usize,
             if transpose { see(j, i, value) } else { see(i, j, value) }
         }
     });
+}
+
+/// The nonzero entries of one row of the matrix, or of its transpose.
+pub(super) fn row_of(matrix: &Matrix, transpose: bool, row: usize) -> Vec<(usize, f64)> {
+    let all: Vec<(usize, f64)> = match (matrix, transpose) {
+        (Matrix::Dense(a), false) => a.row(row).iter().copied().enumerate().collect(),
+        (Matrix::Dense(a), true) => (0..a.rows()).map(|k| (k, a[(k, row)])).collect(),
+        (Matrix::Sparse(a), false) => a.row(row).collect(),
+        (Matrix::Sparse(a), true) => {
+            (0..a.rows()).flat_map(|k| a.row(k).filter(|e| e.0 == row).map(move |e| (k, e.1))).collect()
+        }
+    };
+    all.into_iter().filter(|e| e.1 != 0.0).collect()
 }
 
 /// The nonzero entries of the matrix, or of its transpose, row by row.

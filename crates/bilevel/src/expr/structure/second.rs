@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::degree::dominant;
-use super::formula::{Formula, rows_of};
+use super::formula::{Formula, row_of, rows_of};
 use super::function::{self, Local};
 use super::rules::Traits;
 use super::{Block, Range};
@@ -37,13 +37,6 @@ impl Hessian {
         &self.0
     }
 
-    fn is_constant(&self) -> bool {
-        self.0.iter().all(|e| e.2.value().is_some())
-    }
-
-    fn is_bounded(&self) -> bool {
-        self.0.iter().all(|e| e.2.is_finite())
-    }
 }
 
 fn merge(entries: &mut Vec<(u32, u32, Range)>) {
@@ -58,16 +51,20 @@ fn merge(entries: &mut Vec<(u32, u32, Range)>) {
 }
 
 /// Gradient and Hessian of one component.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Curve {
     value: Range,
     gradient: Vec<(u32, Range)>,
     hessian: Vec<(u32, u32, Range)>,
 }
 
-impl Default for Range {
-    fn default() -> Self {
-        Range::ZERO
+impl Curve {
+    fn is_constant(&self) -> bool {
+        self.hessian.iter().all(|e| e.2.value().is_some())
+    }
+
+    fn is_bounded(&self) -> bool {
+        self.hessian.iter().all(|e| e.2.is_finite())
     }
 }
 
@@ -203,19 +200,17 @@ impl Curves {
     fn curve(&mut self, formula: &Formula, node: usize, i: usize, slot: usize) -> Option<Curve> {
         let value = formula.ranges[slot];
         if !formula.depends(slot, self.block) {
-            return Some(Curve { value, ..Curve::default() });
+            return Some(Curve { value, gradient: Vec::new(), hessian: Vec::new() });
         }
         let op = &formula.nodes[node].op;
-        // What outer products are about to cost.
-        let cost: usize = formula.sources(op, node, i).map(|s| self.curves[s].as_ref().map_or(0, |c| c.gradient.len())).sum();
-        self.work += match op {
-            Op::Map(_) | Op::Mul | Op::Div | Op::PowerOf => cost * cost,
-            Op::SumSquares => {
-                let lengths = formula.sources(op, node, i).map(|s| self.curves[s].as_ref().map_or(0, |c| c.gradient.len()));
-                lengths.map(|l| l * l).sum()
-            }
-            _ => cost,
+        // What is about to be stored, outer products of gradients above all.
+        let lengths = || formula.sources(op, node, i).map(|s| self.curves[s].as_ref().map_or(0, |c| c.gradient.len()));
+        let cost: usize = match op {
+            Op::Mul | Op::Div | Op::PowerOf => lengths().sum::<usize>().pow(2),
+            Op::Map(_) | Op::SumSquares | Op::Dot => lengths().map(|l| l * l).sum(),
+            _ => lengths().sum(),
         };
+        self.work += cost;
         if self.work >= BUDGET {
             return None;
         }
@@ -283,13 +278,14 @@ impl Curves {
     /// Ways to write a component as parts with known Hessians and a rest, best first.
     pub fn splits(&mut self, formula: &Formula, slot: usize, traits: &[Traits]) -> Vec<Split> {
         let parts = self.parts(formula, slot);
-        let bounded = |c: &Curve| Hessian(c.hessian.clone()).is_bounded();
-        let constant = |c: &Curve| Hessian(c.hessian.clone()).is_constant();
-        let mut out = vec![self.split(&parts, traits, |w, c| w.value().is_some() && constant(c))];
-        if parts.iter().any(|&(s, w)| {
-            self.curves[s].as_ref().is_some_and(|c| w.is_finite() && bounded(c) && (w.value().is_none() || !constant(c)))
-        }) {
-            out.push(self.split(&parts, traits, |w, c| w.is_finite() && bounded(c)));
+        let constant = |weight: Range, curve: &Curve| weight.value().is_some() && curve.is_constant();
+        let bounded = |weight: Range, curve: &Curve| weight.is_finite() && curve.is_bounded();
+        let mut out = vec![self.split(&parts, traits, constant)];
+        let differs = |&(slot, weight): &(usize, Range)| {
+            self.curves[slot].as_ref().is_some_and(|c| bounded(weight, c) && !constant(weight, c))
+        };
+        if parts.iter().any(differs) {
+            out.push(self.split(&parts, traits, bounded));
         }
         out
     }
@@ -354,8 +350,7 @@ impl Curves {
             Op::Dot => formula.argument(node, 0).zip(formula.argument(node, 1)).map(|(a, b)| scaled(a, b)).collect(),
             Op::MatVec { matrix, transpose } => {
                 let start = formula.argument(node, 0).start;
-                let row = rows_of(matrix, *transpose).swap_remove(i);
-                Some(row.into_iter().map(|(j, a)| (start + j, Range::point(a))).collect())
+                Some(row_of(matrix, *transpose, i).into_iter().map(|(j, a)| (start + j, Range::point(a))).collect())
             }
             Op::Variable { .. }
             | Op::Constant { .. }
