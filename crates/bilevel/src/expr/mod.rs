@@ -17,6 +17,8 @@ mod graph;
 mod matrix;
 mod op;
 mod operators;
+pub mod lift;
+pub mod structure;
 mod tape;
 
 pub use graph::{Expr, ExprError, Graph, Node, NodeId, Shape};
