@@ -34,8 +34,7 @@ pub(super) struct Degrees {
 impl Degrees {
     pub fn new(formula: &Formula, block: Block) -> Self {
         let size = formula.len();
-        let mut out =
-            Self { degree: vec![Degree::Constant; size], smooth: vec![true; size], kink: vec![false; size] };
+        let mut out = Self { degree: vec![Degree::Constant; size], smooth: vec![true; size], kink: vec![false; size] };
         for node in 0..formula.nodes.len() {
             let slots = formula.slots(node);
             let op = &formula.nodes[node].op;

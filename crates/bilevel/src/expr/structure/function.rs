@@ -142,7 +142,11 @@ pub(super) fn local(function: Function, z: Range) -> Local {
 fn tan(z: Range) -> Local {
     use std::f64::consts::{FRAC_PI_2, PI};
     if z.magnitude() > 1e6 || z.meets(FRAC_PI_2, PI) {
-        return Local { convex: false, concave: false, ..regular(Range::ALL, Range::new(1.0, f64::INFINITY), Range::ALL) };
+        return Local {
+            convex: false,
+            concave: false,
+            ..regular(Range::ALL, Range::new(1.0, f64::INFINITY), Range::ALL)
+        };
     }
     let values = z.increasing(f64::tan);
     let slopes = values.square().add(Range::point(1.0));

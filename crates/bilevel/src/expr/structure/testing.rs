@@ -117,7 +117,8 @@ pub(crate) fn genes() -> impl Strategy<Value = Vec<u32>> {
 
 /// A scalar formula in [`variables`], steered by genes.
 pub(crate) fn random_formula(graph: &Graph, genes: &[u32]) -> Expr {
-    let mut builder = Builder { graph, variables: variables(graph), genes: genes.iter().copied().cycle(), left: genes.len() };
+    let mut builder =
+        Builder { graph, variables: variables(graph), genes: genes.iter().copied().cycle(), left: genes.len() };
     builder.scalar(5)
 }
 

@@ -354,7 +354,11 @@ fn mistakes_are_errors() {
     let error = Structure::new(&[s.x.clone(), other.x.clone()], &s.bounds).unwrap_err();
     assert_eq!(error, StructureError::Expression(ExprError::TwoGraphs));
     let structure = Structure::new(&[s.x], &s.bounds).unwrap();
-    assert!(structure.range(7).is_empty() && structure.affine_rows(7).is_none() && structure.kinks(7, Block::Both).is_empty());
+    assert!(
+        structure.range(7).is_empty()
+            && structure.affine_rows(7).is_none()
+            && structure.kinks(7, Block::Both).is_empty()
+    );
     assert!(structure.quadratic(7, Block::Both).is_none());
     assert_eq!(evaluate(&other.x, &[2.0], &[]), [2.0]);
 }
