@@ -4,18 +4,23 @@
 //! model.rs      Model: the builder that a user meets; everything about shapes and names is checked in `build`
 //! function.rs   Function: a formula or a user's own code, evaluated through a FunctionEvaluator
 //! block.rs      Block: a named group of variables, and values by name
+//! system.rs     System: constraints sorted into affine rows and nonlinear functions
+//! ball.rs       a Euclidean ball as a constraint function
 //! ```
 //!
 //! Inside the library both levels minimise and constraints read `<= 0` or `= 0`; [`Sense`] and [`Relation`] keep what the
 //! user wrote, for reports.
 
+mod ball;
 mod block;
 mod function;
 mod model;
+mod system;
 
 pub use block::{Block, NamedValues};
-pub use function::{CallbackError, Failures, Function, FunctionEvaluator, Objective};
+pub use function::{At, CallbackError, Failures, Function, FunctionEvaluator, Objective};
 pub use model::{Comparison, Declaration, Model, ModelError};
+pub use system::{Place, System, SystemBuilder};
 
 use crate::set::Set;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Block, Constraint, Function, Objective, Problem, Relation, Sense, Side};
 use crate::expr::{Expr, ExprError, Graph, Level, Shape};
-use crate::set::{IntoSet, Set, SetError, WholeSpace};
+use crate::set::{Product, Set, SetError, Whole};
 
 /// What is wrong with a model.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -35,6 +35,12 @@ pub enum ModelError {
         place: String,
         /// What is wrong.
         error: ExprError,
+    },
+    /// A formula with variables of another model.
+    #[error("{place} uses variables that this model does not have")]
+    Foreign {
+        /// Which formula.
+        place: String,
     },
     /// An objective that is a vector.
     #[error("the {place} must be a scalar, got {shape}; use sum(...) or another reduction")]
@@ -156,9 +162,9 @@ impl Declaration<'_> {
     ///
     /// # Errors
     /// A name that is taken or no name, no entries, or a set that is empty or of another length.
-    pub fn within(self, set: impl IntoSet) -> Result<Expr, ModelError> {
+    pub fn within(self, set: impl Into<Set>) -> Result<Expr, ModelError> {
         let dimension = self.shape.len();
-        let set = set.into_set(dimension).map_err(|error| ModelError::Set { name: self.name.clone(), error })?;
+        let set = set.into().sized(dimension).map_err(|error| ModelError::Set { name: self.name.clone(), error })?;
         self.model.declare(self.level, self.name, self.shape, set)
     }
 
@@ -167,7 +173,7 @@ impl Declaration<'_> {
     /// # Errors
     /// A name that is taken or no name, or no entries.
     pub fn free(self) -> Result<Expr, ModelError> {
-        let set = Set::WholeSpace(WholeSpace::new(self.shape.len()));
+        let set = Set::from(Whole::new(self.shape.len()));
         self.model.declare(self.level, self.name, self.shape, set)
     }
 }
@@ -309,27 +315,31 @@ impl Draft {
             None => return Err(ModelError::NoObjective(level)),
             Some(Goal::Custom(objective)) => Function::Custom(objective.clone()),
             Some(Goal::Formula(expr)) => {
-                let node = expr.check().map_err(|error| ModelError::Formula { place: place.clone(), error })?;
+                let function = compile(expr, &place, n, m)?;
                 if expr.shape().len() != 1 {
                     return Err(ModelError::NotScalar { place, shape: expr.shape() });
                 }
-                Function::formula(expr.clone(), node, n, m)
+                function
             }
         };
         let mut constraints = Vec::with_capacity(self.constraints.len());
         for (index, comparison) in self.constraints.iter().enumerate() {
             let place = comparison.label.clone().unwrap_or_else(|| format!("{level} constraint {index}"));
-            let expr = &comparison.difference;
-            let node = expr.check().map_err(|error| ModelError::Formula { place: place.clone(), error })?;
-            let function = Function::formula(expr.clone(), node, n, m);
+            let function = compile(&comparison.difference, &place, n, m)?;
             constraints.push(Constraint { label: place, relation: comparison.relation, function });
         }
-        let set = Set::product(self.sets.clone());
+        let set = Set::from(Product::new(self.sets.clone()));
         Ok(Side { blocks: self.blocks.clone(), set, objective, sense: self.sense, constraints })
     }
 }
 
+fn compile(expr: &Expr, place: &str, n: usize, m: usize) -> Result<Function, ModelError> {
+    expr.check().map_err(|error| ModelError::Formula { place: place.to_string(), error })?;
+    Function::formula(expr, n, m).ok_or_else(|| ModelError::Foreign { place: place.to_string() })
+}
+
 fn is_name(name: &str) -> bool {
     let mut characters = name.chars();
-    characters.next().is_some_and(|c| c.is_alphabetic() || c == '_') && characters.all(|c| c.is_alphanumeric() || c == '_')
+    characters.next().is_some_and(|c| c.is_alphabetic() || c == '_')
+        && characters.all(|c| c.is_alphanumeric() || c == '_')
 }
