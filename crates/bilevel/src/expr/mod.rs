@@ -16,6 +16,7 @@ mod graph;
 mod matrix;
 mod op;
 mod operators;
+pub mod parse;
 
 pub use graph::{Expr, ExprError, Graph, Node, NodeId, Shape};
 pub use matrix::Matrix;

@@ -92,7 +92,8 @@ mod tests {
 
     #[test]
     fn known_decimals() {
-        for exact in ["0", "0.0", "1", "0.5", "1.5", "1e3", "1e22", "2.5e-1", "9007199254740992", "1_000", "00.50", "3."]
+        for exact in
+            ["0", "0.0", "1", "0.5", "1.5", "1e3", "1e22", "2.5e-1", "9007199254740992", "1_000", "00.50", "3."]
         {
             assert_eq!(read_decimal(exact).map(|d| d.1), Some(false), "{exact}");
         }
@@ -116,9 +117,9 @@ mod tests {
         }
 
         #[test]
-        fn halves_are_exact(m in 0_u64..(1 << 40), k in 0_u32..12) {
+        fn halves_are_exact(m in 0_u64..(1 << 30), k in 0_u32..10) {
             let value = m as f64 / f64::from(1 << k);
-            prop_assert_eq!(read_decimal(&format!("{value}")), Some((value, false)));
+            prop_assert_eq!(read_decimal(&format!("{value:.9}")), Some((value, false)));
         }
     }
 }

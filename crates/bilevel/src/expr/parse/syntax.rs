@@ -51,7 +51,7 @@ impl Operator {
 
 /// The relation of a constraint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Comparison {
+pub enum Compare {
     /// `<=`
     AtMost,
     /// `>=`
@@ -72,7 +72,7 @@ pub(super) struct Node {
 pub(super) struct Syntax {
     pub(super) nodes: Vec<Node>,
     pub(super) sides: Vec<Id>,
-    pub(super) comparisons: Vec<(Comparison, Span)>,
+    pub(super) compares: Vec<(Compare, Span)>,
 }
 
 /// Reads a whole text: one side, or sides with relations between them.
@@ -82,18 +82,18 @@ pub(super) fn parse(text: &str, tokens: &[Token]) -> Result<Syntax, ParseError> 
         let side = parser.expression(0)?;
         parser.syntax.sides.push(side);
         let Some(token) = parser.next() else { return Ok(parser.syntax) };
-        match comparison(token.kind) {
-            Some(comparison) => parser.syntax.comparisons.push((comparison, token.span.clone())),
+        match compare(token.kind) {
+            Some(compare) => parser.syntax.compares.push((compare, token.span.clone())),
             None => return Err(parser.misplaced(token)),
         }
     }
 }
 
-fn comparison(kind: TokenKind) -> Option<Comparison> {
+fn compare(kind: TokenKind) -> Option<Compare> {
     match kind {
-        TokenKind::AtMost => Some(Comparison::AtMost),
-        TokenKind::AtLeast => Some(Comparison::AtLeast),
-        TokenKind::Equal => Some(Comparison::Equal),
+        TokenKind::AtMost => Some(Compare::AtMost),
+        TokenKind::AtLeast => Some(Compare::AtLeast),
+        TokenKind::Equal => Some(Compare::Equal),
         _ => None,
     }
 }
