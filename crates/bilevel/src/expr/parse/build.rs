@@ -396,7 +396,7 @@ pub(super) fn whole_numbers(operand: &Operand, what: &'static str) -> Result<Vec
         .iter()
         .map(|&value| {
             const LARGEST: f64 = 1e15;
-            if value >= 0.0 && value <= LARGEST && value.fract() == 0.0 {
+            if (0.0..=LARGEST).contains(&value) && value.fract() == 0.0 {
                 return Ok(value as usize);
             }
             let kind = ParseErrorKind::Argument {

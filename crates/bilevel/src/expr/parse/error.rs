@@ -137,9 +137,13 @@ pub enum ParseErrorKind {
     Expression(ExprError),
 }
 
-/// A mistake in a formula's text, with its place and advice.
+/// A mistake in a formula's text, with its place and advice. Its parts are those of [`Mistake`].
 #[derive(Clone, Debug, PartialEq)]
-pub struct ParseError {
+pub struct ParseError(Box<Mistake>);
+
+/// The parts of a [`ParseError`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mistake {
     /// What is wrong.
     pub kind: ParseErrorKind,
     /// Where, in bytes of the text.
@@ -152,30 +156,44 @@ pub struct ParseError {
     pub help: Option<String>,
 }
 
+impl std::ops::Deref for ParseError {
+    type Target = Mistake;
+    fn deref(&self) -> &Mistake {
+        &self.0
+    }
+}
+
 impl ParseError {
     /// A mistake of `kind` at `span`.
     pub fn new(kind: ParseErrorKind, span: Span) -> Self {
-        Self { kind, span, label: String::new(), others: Vec::new(), help: None }
+        Self(Box::new(Mistake { kind, span, label: String::new(), others: Vec::new(), help: None }))
+    }
+
+    /// The same with another kind.
+    #[must_use]
+    pub fn kind(mut self, kind: ParseErrorKind) -> Self {
+        self.0.kind = kind;
+        self
     }
 
     /// The same with words for its place.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = label.into();
+        self.0.label = label.into();
         self
     }
 
     /// The same with another place.
     #[must_use]
     pub fn other(mut self, span: Span, label: impl Into<String>) -> Self {
-        self.others.push((span, label.into()));
+        self.0.others.push((span, label.into()));
         self
     }
 
     /// The same with advice.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.0.help = Some(help.into());
         self
     }
 
@@ -183,8 +201,8 @@ impl ParseError {
     #[must_use]
     pub fn shifted(mut self, offset: usize) -> Self {
         let shift = |span: &mut Span| *span = span.start + offset..span.end + offset;
-        shift(&mut self.span);
-        self.others.iter_mut().for_each(|(span, _)| shift(span));
+        shift(&mut self.0.span);
+        self.0.others.iter_mut().for_each(|(span, _)| shift(span));
         self
     }
 }

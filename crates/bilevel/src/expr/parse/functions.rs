@@ -202,7 +202,7 @@ fn quadratic(
     finish(expr.quadratic(matrix), constant, span, arguments).map_err(|error| {
         let [q, z] = arguments else { return error };
         let kind = ParseErrorKind::Operands { operation: "quad", left: q.shape(), right: z.shape() };
-        ParseError { kind, ..error }.help("`quad(Q, y)` needs a square matrix with as many rows as `y` has entries")
+        error.kind(kind).help("`quad(Q, y)` needs a square matrix with as many rows as `y` has entries")
     })
 }
 

@@ -29,7 +29,7 @@ pub(super) fn binary(operator: Operator, left: &Operand, right: &Operand, span: 
                     }
                     _ => "the matrix must have as many columns as the vector has entries",
                 };
-                ParseError { kind, ..error }.help(help)
+                error.kind(kind).help(help)
             })
         }
         (Operator::Multiply, Value::Expr { .. }, Value::Matrix { matrix, transposed }) => {

@@ -33,7 +33,7 @@ use build::{Builder, Operand, finish, not_a_matrix};
 use constant::constant_entries;
 
 pub use decimal::read_decimal;
-pub use error::{OperandShape, ParseError, ParseErrorKind, Span};
+pub use error::{Mistake, OperandShape, ParseError, ParseErrorKind, Span};
 pub use functions::function_names;
 pub use lexer::{Token, TokenKind, is_name, tokens};
 pub use scope::Scope;
@@ -159,9 +159,7 @@ fn relation_mismatch(error: ParseError, compare: Compare) -> ParseError {
         Compare::Equal => "==",
     };
     match error.kind {
-        ParseErrorKind::Operands { left, right, .. } => {
-            ParseError { kind: ParseErrorKind::Operands { operation, left, right }, ..error }
-        }
+        ParseErrorKind::Operands { left, right, .. } => error.kind(ParseErrorKind::Operands { operation, left, right }),
         _ => error,
     }
 }
