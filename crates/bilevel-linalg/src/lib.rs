@@ -2,8 +2,24 @@
 //!
 //! Nothing outside this crate sees the linear-algebra or conic solver crates behind it.
 
+mod cholesky;
 mod dense;
+mod error;
+mod ldlt;
+mod nnls;
+pub mod qp;
+mod qr;
 mod sparse;
+mod svd;
+#[cfg(test)]
+mod testing;
+pub mod vector;
 
+pub use cholesky::Cholesky;
 pub use dense::Dense;
+pub use error::LinalgError;
+pub use ldlt::{Inertia, Ldlt};
+pub use nnls::{NnlsSolution, nnls};
+pub use qr::PivotedQr;
 pub use sparse::Csr;
+pub use svd::{Svd, SymmetricEigen};
