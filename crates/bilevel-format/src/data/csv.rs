@@ -25,7 +25,7 @@ impl<'a> CsvTable<'a> {
     /// # Errors
     /// An empty file, or one that is not UTF-8.
     pub fn open(bytes: &'a [u8], header: Option<bool>) -> Result<Self, DataError> {
-        let (text, _) = super::text(bytes)?;
+        let text = super::text(bytes)?;
         let separator = separator(text);
         let mut first = ByteRecord::new();
         let found = reader(text.as_bytes(), separator).read_byte_record(&mut first);

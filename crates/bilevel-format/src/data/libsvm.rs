@@ -22,14 +22,14 @@ const LARGEST_INDEX: usize = 100_000_000;
 /// # Errors
 /// A row that does not follow the format, with its place.
 pub fn read(bytes: &[u8], columns: usize) -> Result<Samples, DataError> {
-    let (text, mark) = super::text(bytes)?;
+    let text = super::text(bytes)?;
     let (mut labels, mut triplets, mut cols) = (Vec::new(), Vec::new(), columns);
     let mut start = 0;
     for line in text.split('\n') {
         let content = line.split('#').next().unwrap_or_default();
         let mut words = words(content);
         if let Some((at, label)) = words.next() {
-            let place = mark + start + at..mark + start + at + label.len();
+            let place = start + at..start + at + label.len();
             let value = finite(label).ok_or_else(|| {
                 let message = format!("the label {} is not a finite number", quoted(label));
                 DataError::new(message, "a row is `label index:value index:value …`").at(place)
@@ -38,7 +38,7 @@ pub fn read(bytes: &[u8], columns: usize) -> Result<Samples, DataError> {
             labels.push(value);
             let mut last = 0;
             for (at, word) in words {
-                let place = mark + start + at..mark + start + at + word.len();
+                let place = start + at..start + at + word.len();
                 let (index, value) = feature(word, last).map_err(|error| error.at(place))?;
                 last = index;
                 cols = cols.max(index);

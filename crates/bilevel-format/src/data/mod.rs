@@ -38,16 +38,13 @@ impl DataError {
     }
 }
 
-/// The text of a file: UTF-8, without a byte order mark; and how many bytes that mark took.
+/// The text of a file: UTF-8, without a byte order mark. Places of mistakes count from behind that mark.
 ///
 /// # Errors
 /// At the first byte that is not UTF-8.
-pub fn text(bytes: &[u8]) -> Result<(&str, usize), DataError> {
-    let (rest, mark) = match bytes.strip_prefix(b"\xef\xbb\xbf") {
-        Some(rest) => (rest, 3),
-        None => (bytes, 0),
-    };
-    let text = std::str::from_utf8(rest).map_err(|error| {
+pub fn text(bytes: &[u8]) -> Result<&str, DataError> {
+    let rest = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    std::str::from_utf8(rest).map_err(|error| {
         let at = error.valid_up_to();
         let help = if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
             "this is UTF-16: save the file as UTF-8"
@@ -55,9 +52,8 @@ pub fn text(bytes: &[u8]) -> Result<(&str, usize), DataError> {
             "save the file as UTF-8 text"
         };
         let byte = rest.get(at).copied().unwrap_or_default();
-        DataError::new(format!("this is not UTF-8 text: byte 0x{byte:02x}"), help).at(mark + at..mark + at + 1)
-    })?;
-    Ok((text, mark))
+        DataError::new(format!("this is not UTF-8 text: byte 0x{byte:02x}"), help).at(at..at + 1)
+    })
 }
 
 /// A cell's text for a message: short, without control characters.
@@ -74,8 +70,8 @@ mod tests {
 
     #[test]
     fn text_is_utf8_without_its_mark() {
-        assert_eq!(text(b"abc"), Ok(("abc", 0)));
-        assert_eq!(text(b"\xef\xbb\xbfabc"), Ok(("abc", 3)));
+        assert_eq!(text(b"abc"), Ok("abc"));
+        assert_eq!(text(b"\xef\xbb\xbfabc"), Ok("abc"));
         let error = text(b"ab\xffc").unwrap_err();
         assert_eq!(error.span, Some(2..3));
         assert!(error.message.contains("0xff"));
