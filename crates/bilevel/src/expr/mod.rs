@@ -19,6 +19,7 @@ mod matrix;
 mod op;
 mod operators;
 pub mod structure;
+pub mod parse;
 mod tape;
 
 pub use graph::{Expr, ExprError, Graph, Node, NodeId, Shape};
