@@ -18,8 +18,8 @@ pub mod lift;
 mod matrix;
 mod op;
 mod operators;
-pub mod structure;
 pub mod parse;
+pub mod structure;
 mod tape;
 
 pub use graph::{Expr, ExprError, Graph, Node, NodeId, Shape};

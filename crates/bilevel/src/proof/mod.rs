@@ -1,6 +1,8 @@
 //! Proofs: bounds that hold in exact arithmetic, whatever rounding and whichever solver found the point.
 
+pub mod follower;
 pub mod interval;
 pub mod minimum;
+pub mod problem;
 pub mod program;
 mod search;

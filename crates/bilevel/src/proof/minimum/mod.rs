@@ -374,3 +374,11 @@ fn halves(node: &Node) -> Option<[Node; 2]> {
     parts[1].domain[node.split] = Interval::new(middle, z.hi());
     Some(parts)
 }
+
+impl Bound {
+    /// A bound found without a search.
+    pub(super) fn nothing_below(lower: f64) -> Self {
+        let ended = if lower == f64::INFINITY { Ended::Empty } else { Ended::Closed };
+        Self { lower, strict: None, within: None, ended, nodes: 0, multipliers: Vec::new() }
+    }
+}
