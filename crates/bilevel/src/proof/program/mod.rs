@@ -21,7 +21,7 @@ mod number;
 mod precise;
 mod sweep;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub use code::{Builder, Code, Program, Unary};
 pub use compile::{CompileError, Compiler};

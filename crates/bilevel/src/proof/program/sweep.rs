@@ -275,6 +275,14 @@ impl<T: Number> Sweep<T> {
     }
 }
 
+#[cfg(test)]
+impl Sweep<f64> {
+    /// The largest absolute value of an operation; +inf if one is not a number.
+    pub fn largest(&self) -> f64 {
+        self.values.iter().fold(0.0, |m: f64, v| if v.is_nan() { f64::INFINITY } else { m.max(v.abs()) })
+    }
+}
+
 /// How the derivative of a maximum or minimum is shared between its two arguments.
 fn shares<T: Number>(code: Code, a: T, b: T) -> [T; 2] {
     let first = match code {
