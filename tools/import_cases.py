@@ -497,9 +497,14 @@ def objective_section(title, data_objective, rows, sizes):
     return lines + [""]
 
 
+def texts(value):
+    """The strings in a list, or one string as a list."""
+    return [value] if isinstance(value, str) else [v for v in value or [] if isinstance(v, str)]
+
+
 def known_notes(data):
     """The case's notes, and what else it says about its values, as text."""
-    notes = [note for note in data.get("notes", []) if isinstance(note, str)]
+    notes = texts(data.get("notes"))
     if isinstance(data.get("pessimistic_note"), str):
         notes.append(f"pessimistic: {data['pessimistic_note']}")
     if data.get("pessimistic_x"):
@@ -520,9 +525,8 @@ def known_section(data, sizes):
             lines.append(f"{block} = {value}")
     if isinstance(data.get("source"), str):
         lines.append(f"source = {toml_string(data['source'])}")
-    notes = known_notes(data)
-    tags = [tag for tag in data.get("tags", []) if isinstance(tag, str)]
-    lines += [f"{key} = {toml_value(value)}" for key, value in (("notes", notes), ("tags", tags)) if value]
+    lists = (("notes", known_notes(data)), ("tags", texts(data.get("tags"))))
+    lines += [f"{key} = {toml_value(value)}" for key, value in lists if value]
     return ["[known]"] + lines if lines else []
 
 
@@ -531,7 +535,8 @@ def convert(data, name):
     sizes = {"x": data["n"], "y": data["m"]}
     if min(sizes.values()) < 0:
         raise CaseError("n and m cannot be negative")
-    lines = [f"name = {toml_string(data['name'] if isinstance(data.get('name'), str) else name)}", ""]
+    title = data["name"] if isinstance(data.get("name"), str) else name
+    lines = ["# Written by tools/import_cases.py.", f"name = {toml_string(title)}", ""]
     sections = []
     for title, role, block, objective, rows in (("leader", "upper", "x", "F", "G"), ("follower", "lower", "y", "f", "g")):
         lower, upper, rest = level_rows(data.get(rows, []), sizes, block)
