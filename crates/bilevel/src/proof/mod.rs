@@ -1,5 +1,6 @@
 //! Proofs: bounds that hold in exact arithmetic, whatever rounding and whichever solver found the point.
 
+pub mod dual;
 pub mod follower;
 pub mod interval;
 pub mod minimum;

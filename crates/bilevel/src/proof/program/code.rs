@@ -560,3 +560,24 @@ fn needs(program: &Program, root: Index) -> Vec<Index> {
     }
     (0..=root).filter(|&i| needed[i as usize]).collect()
 }
+
+/// Reading a program.
+impl Program {
+    /// All operations.
+    pub fn codes(&self) -> &[Code] {
+        &self.codes
+    }
+
+    /// The operation of root `r`.
+    pub fn root(&self, r: usize) -> Index {
+        self.roots[r]
+    }
+
+    /// The arguments of operation `i` if it is a norm.
+    pub fn norm_arguments(&self, i: usize) -> &[Index] {
+        match self.codes.get(i) {
+            Some(&Code::Norm { start, len, .. }) => &self.list[start as usize..(start + len) as usize],
+            _ => &[],
+        }
+    }
+}

@@ -81,6 +81,11 @@ impl<T: Number> Sweep<T> {
         sum.power(Interval::ONE / exponent(p))
     }
 
+    /// The values of all operations.
+    pub fn into_values(self) -> Vec<T> {
+        self.values
+    }
+
     /// The value of root `r` after a forward run.
     pub fn value(&self, program: &Program, r: usize) -> T {
         self.values[program.roots[r] as usize]
