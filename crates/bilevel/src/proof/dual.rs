@@ -132,6 +132,9 @@ impl Formulas {
     /// A proved lower bound of f over the feasible y in `domain`, from convexity and multipliers at `y`; `None` where
     /// convexity could not be proved or something is undefined at y.
     pub fn dual_bound(&self, x: &[f64], y: &[f64], domain: &[Interval]) -> Option<DualBound> {
+        // The tangent must touch inside the box: convexity is proved there only.
+        let y: Vec<f64> = y.iter().zip(domain).map(|(&v, z)| z.clamp(v)).collect();
+        let y = y.as_slice();
         let mut spot = Sweep::<Interval>::new(&self.program);
         let at: Vec<_> = x.iter().chain(y).map(|&v| Interval::point(v)).collect();
         spot.forward(&self.program, &at);
@@ -151,7 +154,7 @@ impl Formulas {
             shapes: Vec::new(),
         };
         lagrangian.classify();
-        let modulus = lagrangian.modulus()?;
+        let modulus = lagrangian.modulus(domain.iter().any(|z| !z.is_bounded()))?;
         let roots = lagrangian.weights.iter().enumerate().filter(|(_, w)| **w != Interval::ZERO);
         let mut lower = roots.fold(Interval::ZERO, |sum, (r, w)| sum + *w * spot.value(&self.program, r));
         let mut gradient = vec![Interval::ZERO; self.n + self.m];
@@ -277,7 +280,8 @@ impl Lagrangian<'_> {
     }
 
     /// A proved modulus of convexity of the Lagrangian in y, perhaps slightly negative; `None` if there is no proof.
-    fn modulus(&self) -> Option<f64> {
+    /// `thorough`: long squares are written out too, since a positive modulus is needed.
+    fn modulus(&self, thorough: bool) -> Option<f64> {
         let mut weights = vec![Interval::ZERO; self.program.len()];
         for (r, w) in self.weights.iter().enumerate() {
             let root = self.program.root(r) as usize;
@@ -327,9 +331,11 @@ impl Lagrangian<'_> {
                 }
             }
         }
-        if form.mixed {
+        if form.mixed || thorough {
             for (w, row) in &long_squares {
-                form.add_product(*w, row, row)?;
+                if form.add_product(*w, row, row).is_none() && form.mixed {
+                    return None;
+                }
             }
         }
         form.modulus()

@@ -10,6 +10,11 @@ use super::minimum::{Bound, Ended, Limits, Prover, Task};
 use super::problem::{Formulas, ProofError};
 use super::program::{Contracted, Sweep};
 
+/// Followers up to this many variables are always searched by branch and bound too.
+const SMALL: usize = 12;
+/// Most operations times boxes in one search.
+const MOST_WORK: usize = 40_000_000;
+
 /// How far the proofs go.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -71,10 +76,21 @@ impl Formulas {
         if let Some(y) = y {
             Self::check_point("follower", y, self.m)?;
         }
-        let mut task = self.follower_task(x, Some(self.follower.objective), 0.0);
-        let (objective, violation) = y.map_or((None, 0.0), |y| answer(&task, y));
-        let starts: Vec<Vec<f64>> = y.iter().map(|y| y.to_vec()).collect();
+        let (objective, violation) = y.map_or((None, 0.0), |y| self.answer(x, y));
         let beat = objective.map_or(f64::INFINITY, |f| f.hi());
+        let enough = |lower: f64| beat - lower <= settings.gap * (1.0 + beat.abs());
+        let whole = &self.domain[self.n..];
+        let mut dual = f64::NEG_INFINITY;
+        if let (Some(y), true) = (y, beat.is_finite()) {
+            dual = self.dual_bound(x, y, whole).map_or(dual, |d| d.lower);
+            if enough(dual) && violation <= settings.delta {
+                let bound = Bound::by_duality(dual.min(beat), y, objective, violation);
+                let empty = violation > 0.0 && self.m <= SMALL && self.is_empty(x, &[y.to_vec()], settings);
+                return Ok(self.report(whole.to_vec(), Vec::new(), objective, violation, bound, empty));
+            }
+        }
+        let mut task = self.follower_task(x, Some(self.follower.objective), 0.0);
+        let starts: Vec<Vec<f64>> = y.iter().map(|y| y.to_vec()).collect();
         let natural = narrowed(&task, beat);
         let Some(natural) = natural else {
             // Nothing in Y(x) is as good as the given answer, by propagation alone.
@@ -84,15 +100,24 @@ impl Formulas {
         };
         let artificial: Vec<_> = (0..self.m).filter(|&j| !natural[j].is_bounded()).collect();
         task.domain = boxed(&natural, y, settings.radius);
-        let limits = Limits { nodes: settings.nodes, gap: settings.gap, delta: settings.delta, ..Limits::default() };
-        let mut bound = Prover::new(&task, limits).run(&starts);
-        if bound.ended == Ended::Budget && !artificial.is_empty() {
+        if let (Some(y), true) = (y, dual == f64::NEG_INFINITY && beat.is_finite()) {
+            dual = self.dual_bound(x, y, &task.domain).map_or(dual, |d| d.lower);
+        }
+        let nodes = settings.nodes.min(1 + MOST_WORK / (1 + task.program.len()));
+        let limits = Limits { nodes, gap: settings.gap, delta: settings.delta, ..Limits::default() };
+        let mut bound = if self.m <= SMALL || !enough(dual) {
+            Prover::new(&task, limits).run(&starts)
+        } else {
+            Bound::nothing_below(dual)
+        };
+        if bound.ended == Ended::Budget && !artificial.is_empty() && !enough(dual) {
             let smaller = Task { domain: boxed(&natural, y, 10.0), ..task.clone() };
             let again = Prover::new(&smaller, limits).run(&starts);
             if again.ended == Ended::Closed {
-                (task, bound) = (smaller, again);
+                (task, bound, dual) = (smaller, again, f64::NEG_INFINITY);
             }
         }
+        bound.lower = bound.lower.max(dual);
         // Answers worse than the given one were cut off by propagation.
         bound.lower = bound.lower.min(beat);
         let empty = bound.strict.is_none() && self.is_empty(x, &starts, settings);
@@ -136,20 +161,30 @@ impl Formulas {
     }
 }
 
-/// The objective and the largest violation at `y`; no objective where it is undefined, an infinite violation where a
-/// constraint is.
-pub(super) fn answer(task: &Task, y: &[f64]) -> (Option<Interval>, f64) {
-    let program = &task.program;
-    let mut sweep = Sweep::<Interval>::new(program);
-    let point: Vec<_> = y.iter().map(|&v| Interval::point(v)).collect();
-    sweep.forward(program, &point);
-    let mut violation = 0.0_f64;
-    for r in 1..program.roots() {
-        let z = sweep.value(program, r);
-        let by = if r <= task.inequalities { z.hi() } else { z.mag() };
-        violation = violation.max(if sweep.defined(program, r) { by } else { f64::INFINITY });
+impl Formulas {
+    /// f(x, y), if defined, and an upper bound of the largest violation of the follower's constraints.
+    pub fn answer(&self, x: &[f64], y: &[f64]) -> (Option<Interval>, f64) {
+        let mut sweep = Sweep::<Interval>::new(&self.program);
+        let at: Vec<_> = x.iter().chain(y).map(|&v| Interval::point(v)).collect();
+        sweep.forward(&self.program, &at);
+        let mut violation = outside(&self.domain[self.n..], y);
+        for &r in &self.follower.inequalities {
+            let by = sweep.value(&self.program, r).hi();
+            violation = violation.max(if sweep.defined(&self.program, r) { by } else { f64::INFINITY });
+        }
+        for &r in &self.follower.equalities {
+            let by = sweep.value(&self.program, r).mag();
+            violation = violation.max(if sweep.defined(&self.program, r) { by } else { f64::INFINITY });
+        }
+        let f = self.follower.objective;
+        (sweep.defined(&self.program, f).then(|| sweep.value(&self.program, f)), violation)
     }
-    for (z, &v) in task.domain.iter().zip(y) {
+}
+
+/// How far `y` lies outside a box, at most.
+pub(super) fn outside(domain: &[Interval], y: &[f64]) -> f64 {
+    let mut violation = 0.0_f64;
+    for (z, &v) in domain.iter().zip(y) {
         let below = Interval::point(z.lo()) - Interval::point(v);
         let above = Interval::point(v) - Interval::point(z.hi());
         for (end, by) in [(z.lo(), below), (z.hi(), above)] {
@@ -158,7 +193,7 @@ pub(super) fn answer(task: &Task, y: &[f64]) -> (Option<Interval>, f64) {
             }
         }
     }
-    (sweep.defined(program, 0).then(|| sweep.value(program, 0)), violation)
+    violation
 }
 
 /// The box after propagation of all constraints and "objective <= beat"; `None` if nothing is left.

@@ -376,6 +376,13 @@ fn halves(node: &Node) -> Option<[Node; 2]> {
 }
 
 impl Bound {
+    /// A bound by duality at the answer `y`.
+    pub(super) fn by_duality(lower: f64, y: &[f64], objective: Option<Interval>, violation: f64) -> Self {
+        let candidate = objective.map(|value| Candidate { point: y.to_vec(), value, violation });
+        let strict = if violation <= 0.0 { candidate.clone() } else { None };
+        Self { lower, strict, within: candidate, ended: Ended::Closed, nodes: 0, multipliers: Vec::new() }
+    }
+
     /// A bound found without a search.
     pub(super) fn nothing_below(lower: f64) -> Self {
         let ended = if lower == f64::INFINITY { Ended::Empty } else { Ended::Closed };
