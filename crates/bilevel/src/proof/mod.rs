@@ -1,5 +1,7 @@
 //! Proofs: bounds that hold in exact arithmetic, whatever rounding and whichever solver found the point.
 
+pub mod attitude;
+pub mod check;
 pub mod dual;
 pub mod follower;
 pub mod interval;

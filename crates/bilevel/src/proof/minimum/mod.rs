@@ -53,11 +53,13 @@ pub struct Limits {
     pub delta: f64,
     /// The search ends once the bound is above this.
     pub enough: f64,
+    /// Points with a larger objective do not matter: no bound above this is claimed.
+    pub beat: f64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { nodes: 20_000, gap: 1e-7, delta: 1e-9, enough: f64::INFINITY }
+        Self { nodes: 20_000, gap: 1e-7, delta: 1e-9, enough: f64::INFINITY, beat: f64::INFINITY }
     }
 }
 
@@ -123,8 +125,8 @@ impl Bound {
 
 /// A box that may still contain the minimum.
 #[derive(Clone, Debug)]
-struct Node {
-    domain: Vec<Interval>,
+pub(in crate::proof) struct Node {
+    pub(in crate::proof) domain: Vec<Interval>,
     lower: f64,
     centre: Vec<f64>,
     multipliers: Vec<f64>,
@@ -197,10 +199,10 @@ impl<'a> Prover<'a> {
         }
     }
 
-    /// The smallest known value of the objective.
+    /// The smallest value of the objective that matters.
     fn upper(&self) -> f64 {
         let end = |c: &Option<Candidate>| c.as_ref().map_or(f64::INFINITY, |c| c.value.hi());
-        end(&self.strict).min(end(&self.within))
+        end(&self.strict).min(end(&self.within)).min(self.limits.beat)
     }
 
     /// Bounds from here on are good enough.

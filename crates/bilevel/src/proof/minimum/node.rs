@@ -14,7 +14,7 @@ const ROUNDS: usize = 3;
 impl Prover<'_> {
     /// A lower bound of f over the feasible points of the box, +inf if there are none (or none at most the best known
     /// value, or no minimiser); the box may shrink.
-    pub(super) fn examine(&mut self, node: &mut Node) -> f64 {
+    pub(in crate::proof) fn examine(&mut self, node: &mut Node) -> f64 {
         let mut lower = node.lower;
         for _ in 0..ROUNDS {
             if !self.propagate(&mut node.domain) || !self.evaluate(&node.domain) {
