@@ -451,3 +451,18 @@ impl QuadraticForm {
         2.0 * (radius + (m as f64 + 4.0) * unit * trace * 1.01 + 2.0 * unit * trace) + 1e-290
     }
 }
+
+/// For every root of the problem's program: whether it is affine in y, whatever x in the domain.
+pub(super) fn affine_in_follower(formulas: &Formulas) -> Vec<bool> {
+    let mut sweep = Sweep::<Interval>::new(&formulas.program);
+    sweep.forward(&formulas.program, &formulas.domain);
+    let mut lagrangian = Lagrangian {
+        formulas,
+        program: &formulas.program,
+        weights: Vec::new(),
+        values: sweep.into_values(),
+        shapes: Vec::new(),
+    };
+    lagrangian.classify();
+    (0..formulas.program.roots()).map(|r| lagrangian.shapes[formulas.program.root(r) as usize].is_affine()).collect()
+}

@@ -4,6 +4,7 @@ pub mod attitude;
 pub mod check;
 pub mod dual;
 pub mod follower;
+pub mod global;
 pub mod interval;
 pub mod minimum;
 pub mod problem;

@@ -127,11 +127,11 @@ impl Bound {
 #[derive(Clone, Debug)]
 pub(in crate::proof) struct Node {
     pub(in crate::proof) domain: Vec<Interval>,
-    lower: f64,
-    centre: Vec<f64>,
-    multipliers: Vec<f64>,
+    pub(in crate::proof) lower: f64,
+    pub(in crate::proof) centre: Vec<f64>,
+    pub(in crate::proof) multipliers: Vec<f64>,
     /// Variable to divide next.
-    split: usize,
+    pub(in crate::proof) split: usize,
 }
 
 impl PartialEq for Node {

@@ -47,6 +47,14 @@ impl Prover<'_> {
         lower
     }
 
+    /// Chooses the variable in which the node's box is divided next.
+    pub(in crate::proof) fn aim(&mut self, node: &mut Node) {
+        if self.evaluate(&node.domain) && self.smooth_here() {
+            self.mean_values(&node.domain);
+        }
+        self.choose_split(node);
+    }
+
     fn propagate(&mut self, domain: &mut [Interval]) -> bool {
         let p = self.task.inequalities;
         self.allowed[0] = Interval::at_most(self.upper());
