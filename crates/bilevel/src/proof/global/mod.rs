@@ -43,13 +43,13 @@ pub struct GlobalSettings {
     /// Half-width of the artificial box around the known points where a variable has no bound; at least twice their
     /// size.
     pub radius: f64,
-    /// Whether to look for incumbents besides the given points.
+    /// Whether the given points and others are tried as incumbents; else the points only place the artificial box.
     pub search: bool,
 }
 
 impl Default for GlobalSettings {
     fn default() -> Self {
-        Self { nodes: 20_000, gap: 1e-3, follower_gap: 1e-6, assumed_upper: f64::INFINITY, radius: 10.0, search: true }
+        Self { nodes: 20_000, gap: 1e-3, follower_gap: 1e-8, assumed_upper: f64::INFINITY, radius: 10.0, search: true }
     }
 }
 
@@ -142,7 +142,7 @@ impl Formulas {
             incumbent: None,
             domain: self.domain.clone(),
         };
-        for (x, y) in points {
+        for (x, y) in points.iter().filter(|_| settings.search) {
             search.offer(x, y);
         }
         Ok(search.run(points))
@@ -193,11 +193,11 @@ impl Search<'_> {
 
     /// Looks for an incumbent at `x`: the follower's answer that is best for the leader.
     fn try_leader(&mut self, x: &[f64]) {
-        let settings = Settings { nodes: 1000, gap: 1e-8, ..Settings::default() };
+        let settings = Settings { nodes: 1000, gap: 1e-9, ..Settings::default() };
         let Ok(follower) = self.formulas.follower(x, None, &settings) else {
             return;
         };
-        if let Ok(Some(hyper)) = self.formulas.hyper(x, &follower, 1e-8, 1e-5, &settings) {
+        if let Ok(Some(hyper)) = self.formulas.hyper(x, &follower, 1e-9, 1e-5, &settings) {
             if let Some(best) = hyper.best.filter(|best| best.value.hi() < self.upper) {
                 self.offer(x, &best.point);
             }
