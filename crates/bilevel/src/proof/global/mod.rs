@@ -244,6 +244,7 @@ impl Search<'_> {
             centre: points.first().map_or_else(Vec::new, |(x, y)| [x.as_slice(), y.as_slice()].concat()),
             multipliers: Vec::new(),
             split: 0,
+            depth: 0,
         };
         let mut heap = BinaryHeap::new();
         let mut discarded = f64::INFINITY;
@@ -263,6 +264,7 @@ impl Search<'_> {
             for half in [Interval::new(z.lo(), middle), Interval::new(middle, z.hi())] {
                 let mut node = place.node.clone();
                 node.domain[node.split] = half;
+                node.depth += 1;
                 nodes += 1;
                 self.file(Place { node, cuts: place.cuts.clone() }, &base, &mut heap, &mut discarded, nodes);
             }
