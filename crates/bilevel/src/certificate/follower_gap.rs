@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use super::follower_violation;
 use crate::lower::{Follower, FollowerProgram, Regulariser};
 use crate::nlp::{self, interior_point, sqp};
-use crate::problem::{Failures, FunctionEvaluator, Problem};
+use crate::problem::{At, Failures, FunctionEvaluator, Problem};
 use crate::smooth::Smoothing;
 use crate::upper::Levels;
 
@@ -72,14 +72,14 @@ pub fn check_follower(
         let own = &found.z[..problem.m()];
         let size = own.iter().fold(1.0, |a: f64, v| a.max(v.abs()));
         if follower_violation(problem, x, own, failures) <= FEASIBLE * size {
-            let value = objective.value(x, own, Smoothing::EXACT);
+            let value = objective.value(At { x, y: own, smoothing: Smoothing::EXACT });
             if value.is_finite() {
                 answers.push((value, found));
             }
         }
     }
     answers.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let f = objective.value(x, y, Smoothing::EXACT);
+    let f = objective.value(At { x, y, smoothing: Smoothing::EXACT });
     let (value, best) = answers.first()?;
     let near = 1e-9 * (1.0 + value.abs());
     let distance = answers

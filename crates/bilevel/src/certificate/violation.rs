@@ -1,6 +1,6 @@
 //! Feasibility of a point, in the user's own constraints and units.
 
-use crate::problem::{Failures, FunctionEvaluator, Problem, Side};
+use crate::problem::{At, Failures, FunctionEvaluator, Problem, Side};
 use crate::set::ConvexSet;
 use crate::smooth::Smoothing;
 
@@ -23,7 +23,7 @@ fn side_violation(problem: &Problem, side: &Side, own: &[f64], at: (&[f64], &[f6
     for constraint in &side.constraints {
         let mut evaluator = FunctionEvaluator::new(&constraint.function, problem.n(), problem.m(), failures);
         let mut values = vec![0.0; constraint.len()];
-        evaluator.values(at.0, at.1, Smoothing::EXACT, &mut values);
+        evaluator.values(At { x: at.0, y: at.1, smoothing: Smoothing::EXACT }, &mut values);
         for value in values {
             let excess = if constraint.is_equality() { value.abs() } else { value };
             largest = worst(largest, excess);

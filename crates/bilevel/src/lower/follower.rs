@@ -69,7 +69,7 @@ impl Follower {
         builder.set(Level::Follower, &description, |j| n + if j < m { j } else { set_offset + j - m });
         let objective = match &lifted {
             None => side.objective.resized(n, size),
-            Some(lifted) => Function::compiled(&lifted.objective, n, size).unwrap_or_else(|| side.objective.clone()),
+            Some(lifted) => Function::formula(&lifted.objective, n, size).unwrap_or_else(|| side.objective.clone()),
         };
         Self { n, m, objective, lower, upper, system: builder.build(), own_constraints, lifted }
     }

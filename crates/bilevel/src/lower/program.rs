@@ -26,7 +26,7 @@ pub struct FollowerProgram<'a> {
     regulariser: Regulariser,
     rows_x: Csr,
     frame: Frame,
-    direction: Vec<f64>,
+    seed: Vec<f64>,
 }
 
 impl<'a> FollowerProgram<'a> {
@@ -53,7 +53,7 @@ impl<'a> FollowerProgram<'a> {
             regulariser: Regulariser::default(),
             rows_x: system.rows.columns(0..n),
             frame,
-            direction: vec![0.0; size],
+            seed: Vec::new(),
         }
     }
 
@@ -76,7 +76,7 @@ impl<'a> FollowerProgram<'a> {
 
     /// f at (x, ỹ) without the regulariser, at the smoothing that was set.
     pub fn plain_objective(&mut self, y: &[f64]) -> f64 {
-        self.objective.value(&self.x, y, self.smoothing)
+        self.objective.value(At { x: &self.x, y, smoothing: self.smoothing })
     }
 
     /// Writes the gradient in x of the Lagrangian f − rowsᵀ A (x, ỹ) − constraintsᵀ c(x, ỹ): by the envelope theorem
@@ -84,14 +84,14 @@ impl<'a> FollowerProgram<'a> {
     pub fn value_gradient(&mut self, y: &[f64], multipliers: &Multipliers, out: &mut [f64]) {
         out.fill(0.0);
         let at = At { x: &self.x, y, smoothing: self.smoothing };
-        self.objective.add_weighted_gradient(at, &[1.0], Some(out), None);
+        self.objective.add_gradient(at, &[1.0], Some(out), None);
         self.rows_x.transpose_mul_add(-1.0, &multipliers.rows, out);
         let mut first = 0;
         for function in &mut self.functions {
             let weights: Vec<f64> = multipliers.constraints[first..first + function.len()].iter().map(|u| -u).collect();
             first += function.len();
             if weights.iter().any(|&w| w != 0.0) {
-                function.add_weighted_gradient(at, &weights, Some(out), None);
+                function.add_gradient(at, &weights, Some(out), None);
             }
         }
     }
@@ -105,13 +105,13 @@ impl Nlp for FollowerProgram<'_> {
     fn objective(&mut self, y: &[f64]) -> f64 {
         let Regulariser { weight, centre } = &self.regulariser;
         let distance: f64 = y.iter().zip(centre).map(|(y, c)| (y - c) * (y - c)).sum();
-        self.objective.value(&self.x, y, self.smoothing) + 0.5 * weight * distance
+        self.objective.value(At { x: &self.x, y, smoothing: self.smoothing }) + 0.5 * weight * distance
     }
 
     fn gradient(&mut self, y: &[f64], out: &mut [f64]) {
         out.fill(0.0);
         let at = At { x: &self.x, y, smoothing: self.smoothing };
-        self.objective.add_weighted_gradient(at, &[1.0], None, Some(out));
+        self.objective.add_gradient(at, &[1.0], None, Some(out));
         let Regulariser { weight, centre } = &self.regulariser;
         for ((out, y), c) in out.iter_mut().zip(y).zip(centre) {
             *out += weight * (y - c);
@@ -122,7 +122,7 @@ impl Nlp for FollowerProgram<'_> {
         let mut rest = out;
         for function in &mut self.functions {
             let (own, later) = rest.split_at_mut(function.len());
-            function.values(&self.x, y, self.smoothing, own);
+            function.values(At { x: &self.x, y, smoothing: self.smoothing }, own);
             rest = later;
         }
     }
@@ -132,8 +132,11 @@ impl Nlp for FollowerProgram<'_> {
         let at = At { x: &self.x, y, smoothing: self.smoothing };
         let mut row = 0;
         for function in &mut self.functions {
+            self.seed.resize(function.len(), 0.0);
             for component in 0..function.len() {
-                function.add_gradient(at, component, 1.0, None, Some(out.row_mut(row)));
+                self.seed.fill(0.0);
+                self.seed[component] = 1.0;
+                function.add_gradient(at, &self.seed, None, Some(out.row_mut(row)));
                 row += 1;
             }
         }
@@ -142,20 +145,14 @@ impl Nlp for FollowerProgram<'_> {
     fn hessian(&mut self, y: &[f64], objective_weight: f64, weights: &[f64], out: &mut Dense) -> bool {
         out.data_mut().fill(0.0);
         let at = At { x: &self.x, y, smoothing: self.smoothing };
-        for j in 0..y.len() {
-            self.direction[j] = 1.0;
-            let direction = (None, Some(self.direction.as_slice()));
-            let row = out.row_mut(j);
-            self.objective.add_hessian_vector(at, &[objective_weight], direction, None, Some(row));
-            let mut first = 0;
-            for function in &mut self.functions {
-                let own = &weights[first..first + function.len()];
-                first += own.len();
-                if own.iter().any(|&w| w != 0.0) {
-                    function.add_hessian_vector(at, own, direction, None, Some(row));
-                }
+        self.objective.add_follower_hessian(at, &[objective_weight], out, 0, false);
+        let mut first = 0;
+        for function in &mut self.functions {
+            let own = &weights[first..first + function.len()];
+            first += own.len();
+            if own.iter().any(|&w| w != 0.0) {
+                function.add_follower_hessian(at, own, out, 0, false);
             }
-            self.direction[j] = 0.0;
         }
         for j in 0..self.regulariser.centre.len() {
             out[(j, j)] += objective_weight * self.regulariser.weight;

@@ -1,6 +1,6 @@
 //! Normal cones of constraints at a point: distance of a vector to the cone, by nonnegative least squares.
 
-use bilevel_linalg::{Dense, nonnegative_least_squares};
+use bilevel_linalg::{Dense, nnls};
 
 /// Values within this of their limit (relative to 1 + its size) count as active.
 const ACTIVE: f64 = 1e-6;
@@ -9,14 +9,14 @@ const ACTIVE: f64 = 1e-6;
 #[derive(Clone, Debug, Default)]
 pub struct Normals {
     columns: Vec<Vec<f64>>,
-    free: Vec<bool>,
+    signed: Vec<bool>,
 }
 
 impl Normals {
     /// Adds a normal; `free` if it belongs to an equality.
     pub fn push(&mut self, normal: Vec<f64>, free: bool) {
         self.columns.push(normal);
-        self.free.push(free);
+        self.signed.push(!free);
     }
 
     /// Adds the normal of `low <= value <= high` if a side is active; `normal` is the gradient of the value.
@@ -38,7 +38,7 @@ impl Normals {
                 matrix[(i, j)] = a;
             }
         }
-        nonnegative_least_squares(&matrix, target, &self.free).ok().map(|found| found.residual)
+        nnls(&matrix, target, &self.signed).ok().map(|found| found.residual)
     }
 }
 

@@ -6,7 +6,10 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::expr::{Expr, NodeId, Tape, TapeWorkspace};
+use bilevel_linalg::Dense;
+
+use crate::expr::Expr;
+use crate::expr::tape::{Tape, Workspace};
 use crate::smooth::Smoothing;
 
 /// A user's code could not evaluate a function.
@@ -88,23 +91,18 @@ impl fmt::Debug for Function {
 }
 
 impl Function {
-    /// Compiles a valid formula in `n` leader and `m` follower variables.
-    pub(crate) fn formula(expr: Expr, node: NodeId, n: usize, m: usize) -> Self {
-        let tape = Arc::new(Tape::compile(expr.graph(), &[node], n, m));
-        Function::Formula { expr, tape }
+    /// Compiles a formula in `n` leader and `m` follower variables; `None` if it is invalid or uses others.
+    pub(crate) fn formula(expr: &Expr, n: usize, m: usize) -> Option<Self> {
+        let tape = Tape::compile(std::slice::from_ref(expr), n, m).ok()?;
+        Some(Function::Formula { expr: expr.clone(), tape: Arc::new(tape) })
     }
 
     /// The same function for vectors of other lengths, at least as long as the variables it uses.
     pub(crate) fn resized(&self, n: usize, m: usize) -> Self {
         match self {
-            Function::Formula { expr, .. } => Self::compiled(expr, n, m).unwrap_or_else(|| self.clone()),
+            Function::Formula { expr, .. } => Self::formula(expr, n, m).unwrap_or_else(|| self.clone()),
             Function::Custom(_) => self.clone(),
         }
-    }
-
-    /// Compiles a formula, unless it is invalid.
-    pub(crate) fn compiled(expr: &Expr, n: usize, m: usize) -> Option<Self> {
-        expr.check().ok().map(|node| Self::formula(expr.clone(), node, n, m))
     }
 
     /// Number of components.
@@ -149,28 +147,36 @@ impl Failures {
 
 /// Evaluates a [`Function`] with its own scratch memory. One per thread.
 ///
-/// The follower's vector may be longer than the problem's own (auxiliary variables at its end): a user's own code sees
-/// its first `m` entries only.
+/// The follower's vector may be longer than the function needs (auxiliary variables at its end); a user's own code sees
+/// the problem's own `m` entries only.
 pub struct FunctionEvaluator<'a> {
     function: &'a Function,
-    workspace: Option<TapeWorkspace>,
+    workspace: Workspace,
     failures: Failures,
-    own: usize,
+    followers: usize,
+    gradient_x: Vec<f64>,
+    gradient_y: Vec<f64>,
+    direction: Vec<f64>,
     seed: Vec<f64>,
-    gradients: [Vec<f64>; 4],
 }
 
 impl<'a> FunctionEvaluator<'a> {
     /// An evaluator of `function` for a problem with `n` leader and `m` follower variables of its own.
     pub fn new(function: &'a Function, n: usize, m: usize, failures: &Failures) -> Self {
-        let workspace = match function {
-            Function::Formula { tape, .. } => Some(tape.workspace()),
-            Function::Custom(_) => None,
+        let (workspace, followers) = match function {
+            Function::Formula { tape, .. } => (Workspace::new(tape), tape.followers()),
+            Function::Custom(_) => (Workspace::default(), m),
         };
-        let custom = workspace.is_none();
-        let scratch = |length: usize| if custom { vec![0.0; length] } else { Vec::new() };
-        let gradients = [scratch(n), scratch(m), scratch(n), scratch(m)];
-        Self { function, workspace, failures: failures.clone(), own: m, seed: vec![0.0; function.len()], gradients }
+        Self {
+            function,
+            workspace,
+            failures: failures.clone(),
+            followers,
+            gradient_x: vec![0.0; n],
+            gradient_y: vec![0.0; followers],
+            direction: vec![0.0; followers],
+            seed: vec![0.0; function.len()],
+        }
     }
 
     /// Number of components.
@@ -184,91 +190,97 @@ impl<'a> FunctionEvaluator<'a> {
     }
 
     /// Writes all components; NaN where a user's code fails.
-    pub fn values(&mut self, x: &[f64], y: &[f64], smoothing: Smoothing<'_>, out: &mut [f64]) {
-        match (self.function, &mut self.workspace) {
-            (Function::Formula { tape, .. }, Some(workspace)) => tape.values(x, y, smoothing, workspace, out),
-            (Function::Custom(code), _) => {
-                out[0] = self.failures.or_nan(code.value(x, &y[..self.own], smoothing));
+    pub fn values(&mut self, at: At<'_>, out: &mut [f64]) {
+        let y = &at.y[..self.followers];
+        match self.function {
+            Function::Formula { tape, .. } => {
+                tape.evaluate(&mut self.workspace, at.x, y, at.smoothing).write_outputs(out);
             }
-            (Function::Formula { .. }, None) => out.fill(f64::NAN),
+            Function::Custom(code) => out[0] = self.failures.or_nan(code.value(at.x, y, at.smoothing)),
         }
     }
 
     /// The value of a scalar function; NaN where a user's code fails.
-    pub fn value(&mut self, x: &[f64], y: &[f64], smoothing: Smoothing<'_>) -> f64 {
+    pub fn value(&mut self, at: At<'_>) -> f64 {
         let mut out = [f64::NAN];
-        self.values(x, y, smoothing, &mut out);
+        self.values(at, &mut out);
         out[0]
     }
 
-    /// Adds `weight` times the gradients of component `component` to those wanted.
-    pub fn add_gradient(
-        &mut self,
-        at: At<'_>,
-        component: usize,
-        weight: f64,
-        gradient_x: Option<&mut [f64]>,
-        gradient_y: Option<&mut [f64]>,
-    ) {
-        self.seed.fill(0.0);
-        self.seed[component] = weight;
-        let seed = std::mem::take(&mut self.seed);
-        self.add_weighted_gradient(at, &seed, gradient_x, gradient_y);
+    /// Adds the gradients of the sum of all components, weighted, to those wanted (the first entries, where longer).
+    pub fn add_gradient(&mut self, at: At<'_>, weights: &[f64], x: Option<&mut [f64]>, y: Option<&mut [f64]>) {
+        let own_x = x.is_some().then_some(&mut self.gradient_x[..]);
+        let own_y = y.is_some().then_some(&mut self.gradient_y[..]);
+        let mut scale = 1.0;
+        match self.function {
+            Function::Formula { tape, .. } => {
+                let y = &at.y[..self.followers];
+                tape.evaluate(&mut self.workspace, at.x, y, at.smoothing).gradient(weights, own_x, own_y);
+            }
+            Function::Custom(code) => {
+                let (gx, gy) = (&mut self.gradient_x, &mut self.gradient_y);
+                let value = code.gradient(at.x, &at.y[..self.followers], at.smoothing, gx, gy);
+                scale = if self.failures.or_nan(value).is_nan() { f64::NAN } else { weights[0] };
+            }
+        }
+        for (wanted, own) in [(x, &self.gradient_x), (y, &self.gradient_y)] {
+            if let Some(wanted) = wanted {
+                add(scale, own, wanted);
+            }
+        }
+    }
+
+    /// Adds the gradients of one component to a row over (x, y).
+    pub fn add_component_gradient(&mut self, at: At<'_>, component: usize, row: &mut [f64]) {
+        let mut seed = std::mem::take(&mut self.seed);
+        seed.fill(0.0);
+        seed[component] = 1.0;
+        let (x, y) = row.split_at_mut(at.x.len());
+        self.add_gradient(at, &seed, Some(x), Some(y));
         self.seed = seed;
     }
 
-    /// Adds the gradients of the weighted sum of all components to those wanted.
-    pub fn add_weighted_gradient(
-        &mut self,
-        at: At<'_>,
-        weights: &[f64],
-        gradient_x: Option<&mut [f64]>,
-        gradient_y: Option<&mut [f64]>,
-    ) {
-        match (self.function, &mut self.workspace) {
-            (Function::Formula { tape, .. }, Some(workspace)) => {
-                tape.add_gradient(at.x, at.y, at.smoothing, workspace, weights, gradient_x, gradient_y);
-            }
-            (Function::Custom(code), _) => {
-                let [gx, gy, ..] = &mut self.gradients;
-                let value = code.gradient(at.x, &at.y[..self.own], at.smoothing, gx, gy);
-                let scale = if self.failures.or_nan(value).is_nan() { f64::NAN } else { weights[0] };
-                for (wanted, own) in [(gradient_x, gx), (gradient_y, gy)] {
-                    if let Some(wanted) = wanted {
-                        wanted.iter_mut().zip(own.iter()).for_each(|(w, g)| *w += scale * g);
-                    }
+    /// Adds the rows of the Hessian of the weighted sum that belong to y: row j of it to row `first + j` of `out`, whose
+    /// columns are (x, y) or y alone.
+    pub fn add_follower_hessian(&mut self, at: At<'_>, weights: &[f64], out: &mut Dense, first: usize, with_x: bool) {
+        let n = at.x.len();
+        let y = &at.y[..self.followers];
+        match self.function {
+            Function::Formula { tape, .. } => {
+                let mut evaluation = tape.evaluate(&mut self.workspace, at.x, y, at.smoothing);
+                let mut hessian = evaluation.hessian(weights);
+                for j in 0..self.followers {
+                    self.direction.fill(0.0);
+                    self.direction[j] = 1.0;
+                    let x = with_x.then_some(&mut self.gradient_x[..]);
+                    hessian.product(None, Some(&self.direction), x, Some(&mut self.gradient_y));
+                    add_row(out.row_mut(first + j), with_x.then_some(&self.gradient_x), &self.gradient_y, 1.0);
                 }
             }
-            (Function::Formula { .. }, None) => {}
+            Function::Custom(code) => {
+                for j in 0..self.followers {
+                    self.direction.fill(0.0);
+                    self.direction[j] = 1.0;
+                    let out_pair = (&mut self.gradient_x[..], &mut self.gradient_y[..]);
+                    let product = custom_hessian_column(code.as_ref(), at, (n, y), &self.direction, out_pair);
+                    let scale = if self.failures.or_nan(product).is_nan() { f64::NAN } else { weights[0] };
+                    add_row(out.row_mut(first + j), with_x.then_some(&self.gradient_x), &self.gradient_y, scale);
+                }
+            }
         }
     }
+}
 
-    /// Adds the Hessian of the weighted sum of all components, applied to `direction`, to those wanted.
-    pub fn add_hessian_vector(
-        &mut self,
-        at: At<'_>,
-        weights: &[f64],
-        direction: (Option<&[f64]>, Option<&[f64]>),
-        out_x: Option<&mut [f64]>,
-        out_y: Option<&mut [f64]>,
-    ) {
-        match (self.function, &mut self.workspace) {
-            (Function::Formula { tape, .. }, Some(workspace)) => {
-                tape.add_hessian_vector(at.x, at.y, at.smoothing, workspace, weights, direction, out_x, out_y);
-            }
-            (Function::Custom(code), _) => {
-                let product = custom_hessian_vector(code.as_ref(), at, self.own, direction, &mut self.gradients);
-                let scale = if self.failures.or_nan(product).is_nan() { f64::NAN } else { weights[0] };
-                let [_, _, hx, hy] = &self.gradients;
-                for (wanted, own) in [(out_x, hx), (out_y, hy)] {
-                    if let Some(wanted) = wanted {
-                        wanted.iter_mut().zip(own).for_each(|(w, h)| *w += scale * h);
-                    }
-                }
-            }
-            (Function::Formula { .. }, None) => {}
-        }
+fn add(scale: f64, from: &[f64], to: &mut [f64]) {
+    to.iter_mut().zip(from).for_each(|(to, from)| *to += scale * from);
+}
+
+fn add_row(row: &mut [f64], x: Option<&Vec<f64>>, y: &[f64], scale: f64) {
+    let (out_x, out_y) = row.split_at_mut(x.map_or(0, Vec::len));
+    if let Some(x) = x {
+        add(scale, x, out_x);
     }
+    add(scale, y, out_y);
 }
 
 /// A point and a smoothing level at which derivatives are taken.
@@ -282,35 +294,25 @@ pub struct At<'a> {
     pub smoothing: Smoothing<'a>,
 }
 
-/// The Hessian of a user's code applied to a direction, into the last two of `scratch`: the user's own product, or
-/// central differences of its gradients.
-fn custom_hessian_vector(
+/// The Hessian of a user's code applied to a direction in y: the user's own product, or central differences.
+fn custom_hessian_column(
     code: &dyn Objective,
     at: At<'_>,
-    own: usize,
-    direction: (Option<&[f64]>, Option<&[f64]>),
-    scratch: &mut [Vec<f64>; 4],
+    (n, y): (usize, &[f64]),
+    direction: &[f64],
+    (out_x, out_y): (&mut [f64], &mut [f64]),
 ) -> Result<f64, CallbackError> {
-    let y = &at.y[..own];
-    let dx = direction.0.map_or_else(|| vec![0.0; at.x.len()], <[f64]>::to_vec);
-    let dy = direction.1.map_or_else(|| vec![0.0; own], |d| d[..own].to_vec());
-    let [gx, gy, hx, hy] = scratch;
-    if code.hessian_vector(at.x, y, at.smoothing, (&dx, &dy), hx, hy)? {
+    if code.hessian_vector(at.x, y, at.smoothing, (&vec![0.0; n], direction), out_x, out_y)? {
         return Ok(0.0);
     }
-    let length = dx.iter().chain(&dy).fold(0.0, |a: f64, d| a.max(d.abs()));
-    if length == 0.0 {
-        hx.fill(0.0);
-        hy.fill(0.0);
-        return Ok(0.0);
-    }
-    let size = at.x.iter().chain(y).fold(1.0, |a: f64, z| a.max(z.abs()));
-    let step = f64::EPSILON.cbrt() * size / length;
-    let shifted = |z: &[f64], d: &[f64], t: f64| -> Vec<f64> { z.iter().zip(d).map(|(z, d)| z + t * d).collect() };
-    code.gradient(&shifted(at.x, &dx, step), &shifted(y, &dy, step), at.smoothing, hx, hy)?;
-    code.gradient(&shifted(at.x, &dx, -step), &shifted(y, &dy, -step), at.smoothing, gx, gy)?;
-    for (forward, backward) in [(hx, gx), (hy, gy)] {
-        forward.iter_mut().zip(backward.iter()).for_each(|(f, b)| *f = (*f - b) / (2.0 * step));
+    let size = y.iter().fold(1.0, |a: f64, z| a.max(z.abs()));
+    let step = f64::EPSILON.cbrt() * size;
+    let shifted = |t: f64| -> Vec<f64> { y.iter().zip(direction).map(|(z, d)| z + t * d).collect() };
+    let (mut back_x, mut back_y) = (vec![0.0; n], vec![0.0; y.len()]);
+    code.gradient(at.x, &shifted(step), at.smoothing, out_x, out_y)?;
+    code.gradient(at.x, &shifted(-step), at.smoothing, &mut back_x, &mut back_y)?;
+    for (forward, backward) in [(out_x, back_x), (out_y, back_y)] {
+        forward.iter_mut().zip(&backward).for_each(|(f, b)| *f = (*f - b) / (2.0 * step));
     }
     Ok(0.0)
 }

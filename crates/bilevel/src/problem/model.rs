@@ -36,6 +36,12 @@ pub enum ModelError {
         /// What is wrong.
         error: ExprError,
     },
+    /// A formula with variables of another model.
+    #[error("{place} uses variables that this model does not have")]
+    Foreign {
+        /// Which formula.
+        place: String,
+    },
     /// An objective that is a vector.
     #[error("the {place} must be a scalar, got {shape}; use sum(...) or another reduction")]
     NotScalar {
@@ -309,24 +315,27 @@ impl Draft {
             None => return Err(ModelError::NoObjective(level)),
             Some(Goal::Custom(objective)) => Function::Custom(objective.clone()),
             Some(Goal::Formula(expr)) => {
-                let node = expr.check().map_err(|error| ModelError::Formula { place: place.clone(), error })?;
+                let function = compile(expr, &place, n, m)?;
                 if expr.shape().len() != 1 {
                     return Err(ModelError::NotScalar { place, shape: expr.shape() });
                 }
-                Function::formula(expr.clone(), node, n, m)
+                function
             }
         };
         let mut constraints = Vec::with_capacity(self.constraints.len());
         for (index, comparison) in self.constraints.iter().enumerate() {
             let place = comparison.label.clone().unwrap_or_else(|| format!("{level} constraint {index}"));
-            let expr = &comparison.difference;
-            let node = expr.check().map_err(|error| ModelError::Formula { place: place.clone(), error })?;
-            let function = Function::formula(expr.clone(), node, n, m);
+            let function = compile(&comparison.difference, &place, n, m)?;
             constraints.push(Constraint { label: place, relation: comparison.relation, function });
         }
-        let set = Set::product(self.sets.clone());
+        let set = Set::from(Product::new(self.sets.clone()));
         Ok(Side { blocks: self.blocks.clone(), set, objective, sense: self.sense, constraints })
     }
+}
+
+fn compile(expr: &Expr, place: &str, n: usize, m: usize) -> Result<Function, ModelError> {
+    expr.check().map_err(|error| ModelError::Formula { place: place.to_string(), error })?;
+    Function::formula(expr, n, m).ok_or_else(|| ModelError::Foreign { place: place.to_string() })
 }
 
 fn is_name(name: &str) -> bool {

@@ -84,8 +84,8 @@ impl SystemBuilder {
                 self.places.push(Place::Rows(first..self.row_upper.len()));
             }
             None => {
-                if let Ok(node) = expr.check() {
-                    self.nonlinear(Function::formula(expr.clone(), node, self.n, self.m), equality);
+                if let Some(function) = Function::formula(expr, self.n, self.m) {
+                    self.nonlinear(function, equality);
                 }
             }
         }

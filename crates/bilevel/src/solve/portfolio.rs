@@ -8,7 +8,7 @@ use super::{Analysis, Options};
 use crate::expr::structure::Range;
 use crate::lower::{Follower, LowerSolver, Pool, PoolSettings};
 use crate::observe::Observer;
-use crate::problem::{Failures, FunctionEvaluator, Problem};
+use crate::problem::{At, Failures, FunctionEvaluator, Problem};
 use crate::set::ConvexSet;
 use crate::smooth::Smoothing;
 use crate::upper::{PolishSettings, Run, Schedule, SmoothedValue};
@@ -94,11 +94,7 @@ pub fn check_start(problem: &Problem, starts: &[Start], failures: &Failures) -> 
     let mut bad = "F";
     for start in starts {
         let mut value = |side: &crate::problem::Side| {
-            FunctionEvaluator::new(&side.objective, problem.n(), problem.m(), failures).value(
-                &start.x,
-                &start.y,
-                Smoothing::EXACT,
-            )
+            FunctionEvaluator::new(&side.objective, problem.n(), problem.m(), failures).value(At { x: &start.x, y: &start.y, smoothing: Smoothing::EXACT })
         };
         let (upper, lower) = (value(problem.leader()), value(problem.follower()));
         if !upper.is_nan() && !lower.is_nan() {

@@ -128,7 +128,7 @@ impl Chooser<'_> {
 
     fn value(&self, side: &Side, x: &[f64], y: &[f64]) -> f64 {
         let (n, m) = (self.problem.n(), self.problem.m());
-        FunctionEvaluator::new(&side.objective, n, m, self.failures).value(x, y, Smoothing::EXACT)
+        FunctionEvaluator::new(&side.objective, n, m, self.failures).value(At { x, y, smoothing: Smoothing::EXACT })
     }
 
     fn final_smoothing(&self) -> Smoothing<'_> {
@@ -201,7 +201,7 @@ impl Chooser<'_> {
         let mut gradient = vec![0.0; m];
         let at = At { x: &best.candidate.x, y: &best.candidate.y, smoothing: Smoothing::EXACT };
         FunctionEvaluator::new(&self.problem.leader().objective, n, m, self.failures)
-            .add_weighted_gradient(at, &[1.0], None, Some(&mut gradient));
+            .add_gradient(at, &[1.0], None, Some(&mut gradient));
         gradient.iter().map(|g| g * g).sum::<f64>().sqrt()
     }
 

@@ -15,9 +15,10 @@
 mod residual;
 mod sides;
 
-use bilevel_linalg::{Csr, Dense};
+use bilevel_linalg::Dense;
 
 use super::Leader;
+use super::programme::stack_rows;
 use crate::lower::Follower;
 use crate::nlp::{Frame, Multipliers, Nlp, Status, sqp};
 use crate::problem::{At, Failures, FunctionEvaluator};
@@ -127,7 +128,6 @@ struct KktProgramme<'a, 'v> {
     /// Values and Jacobian of the follower's functions over (x, ỹ) at the last point.
     components: Vec<f64>,
     component_jacobian: Dense,
-    direction: Vec<f64>,
     first_complementarity: usize,
 }
 
@@ -162,7 +162,6 @@ impl<'a, 'v> KktProgramme<'a, 'v> {
             leader_values: vec![0.0; leader.system.upper.len()],
             components: vec![0.0; components],
             component_jacobian: Dense::zeros(components, n + size),
-            direction: vec![0.0; size],
             first_complementarity: leader.system.upper.len() + components + size,
             frame,
             sides,
@@ -194,16 +193,15 @@ impl<'a, 'v> KktProgramme<'a, 'v> {
         self.component_jacobian.data_mut().fill(0.0);
         let mut first = 0;
         for function in &mut self.leader_functions {
-            function.values(x, y, self.smoothing, &mut self.leader_values[first..first + function.len()]);
+            function.values(at, &mut self.leader_values[first..first + function.len()]);
             first += function.len();
         }
         first = 0;
         for function in &mut self.follower_functions {
             let len = function.len();
-            function.values(x, y, self.smoothing, &mut self.components[first..first + len]);
+            function.values(at, &mut self.components[first..first + len]);
             for component in 0..len {
-                let (out_x, out_y) = self.component_jacobian.row_mut(first + component).split_at_mut(self.n);
-                function.add_gradient(at, component, 1.0, Some(out_x), Some(out_y));
+                function.add_component_gradient(at, component, self.component_jacobian.row_mut(first + component));
             }
             first += len;
         }
@@ -254,13 +252,13 @@ impl<'a, 'v> KktProgramme<'a, 'v> {
         let (x, y, _) = self.split(z);
         let at = At { x, y, smoothing: self.smoothing };
         let (out_x, out_y) = gradient.split_at_mut(self.n);
-        self.lower.add_weighted_gradient(at, &[1.0], Some(out_x), Some(out_y));
+        self.lower.add_gradient(at, &[1.0], Some(out_x), Some(out_y));
         gradient
     }
 
     fn gap_row(&mut self, z: &[f64]) -> Option<f64> {
         let (x, y, _) = self.split(z);
-        let f = self.lower.value(x, y, self.smoothing);
+        let f = self.lower.value(At { x, y, smoothing: self.smoothing });
         let value = self.value.as_deref_mut()?;
         Some(value.evaluate(x).map_or(f64::NAN, |point| f - point.value))
     }
@@ -288,7 +286,7 @@ fn kkt_frame(leader: &Leader, follower: &Follower, sides: &Sides, gap: Option<f6
     Frame {
         lower: [&leader.lower[..n], &follower.lower, &leader.lower[n..], &multiplier_lower].concat(),
         upper: [&leader.upper[..n], &follower.upper, &leader.upper[n..], &multiplier_upper].concat(),
-        rows: Csr::stack(&[&leader.system.rows, &follower.system.rows], width),
+        rows: stack_rows(&leader.system.rows, &follower.system.rows, width),
         row_lower: [&leader.system.row_lower[..], &follower.system.row_lower].concat(),
         row_upper: [&leader.system.row_upper[..], &follower.system.row_upper].concat(),
         constraint_lower,
@@ -304,7 +302,7 @@ impl Nlp for KktProgramme<'_, '_> {
     fn objective(&mut self, z: &[f64]) -> f64 {
         self.evaluations += 1;
         let (x, y, _) = self.split(z);
-        self.upper.value(x, y, self.smoothing)
+        self.upper.value(At { x, y, smoothing: self.smoothing })
     }
 
     fn gradient(&mut self, z: &[f64], out: &mut [f64]) {
@@ -312,7 +310,7 @@ impl Nlp for KktProgramme<'_, '_> {
         let (x, y, _) = self.split(z);
         let (out_x, out_y) = out.split_at_mut(self.n);
         let at = At { x, y, smoothing: self.smoothing };
-        self.upper.add_weighted_gradient(at, &[1.0], Some(out_x), Some(out_y));
+        self.upper.add_gradient(at, &[1.0], Some(out_x), Some(out_y));
     }
 
     fn constraints(&mut self, z: &[f64], out: &mut [f64]) {
@@ -324,7 +322,7 @@ impl Nlp for KktProgramme<'_, '_> {
         row += self.components.len();
         let at = At { x, y, smoothing: self.smoothing };
         let mut gradient = vec![0.0; self.n + self.size];
-        self.lower.add_weighted_gradient(at, &[1.0], None, Some(&mut gradient[self.n..]));
+        self.lower.add_gradient(at, &[1.0], None, Some(&mut gradient[self.n..]));
         for (side, &u) in self.sides.all().zip(multipliers) {
             self.add_slack_gradient(side, -u, &mut gradient);
         }
@@ -347,8 +345,7 @@ impl Nlp for KktProgramme<'_, '_> {
         let mut row = 0;
         for function in &mut self.leader_functions {
             for component in 0..function.len() {
-                let (out_x, out_y) = out.row_mut(row).split_at_mut(self.n);
-                function.add_gradient(at, component, 1.0, Some(out_x), Some(out_y));
+                function.add_component_gradient(at, component, out.row_mut(row));
                 row += 1;
             }
         }
@@ -371,20 +368,14 @@ impl KktProgramme<'_, '_> {
     /// Rows of ∇_ỹ L: second derivatives of the follower's Lagrangian, and minus the slack gradients for the multipliers.
     fn stationarity_rows(&mut self, at: At<'_>, multipliers: &[f64], first: usize, out: &mut Dense) -> usize {
         let weights = self.component_weights(multipliers);
-        for a in 0..self.size {
-            self.direction[a] = 1.0;
-            let direction = (None, Some(self.direction.as_slice()));
-            let (out_x, out_y) = out.row_mut(first + a).split_at_mut(self.n);
-            self.lower.add_hessian_vector(at, &[1.0], direction, Some(&mut *out_x), Some(&mut *out_y));
-            let mut start = 0;
-            for function in &mut self.follower_functions {
-                let own = &weights[start..start + function.len()];
-                start += own.len();
-                if own.iter().any(|&w| w != 0.0) {
-                    function.add_hessian_vector(at, own, direction, Some(&mut *out_x), Some(&mut *out_y));
-                }
+        self.lower.add_follower_hessian(at, &[1.0], out, first, true);
+        let mut start = 0;
+        for function in &mut self.follower_functions {
+            let own = &weights[start..start + function.len()];
+            start += own.len();
+            if own.iter().any(|&w| w != 0.0) {
+                function.add_follower_hessian(at, own, out, first, true);
             }
-            self.direction[a] = 0.0;
         }
         let mut gradient = vec![0.0; self.n + self.size];
         for (k, side) in self.sides.all().enumerate() {
@@ -409,7 +400,7 @@ impl KktProgramme<'_, '_> {
     fn gap_gradient(&mut self, at: At<'_>, row: usize, out: &mut Dense) {
         let Some(value) = self.value.as_deref_mut() else { return };
         let (out_x, out_y) = out.row_mut(row).split_at_mut(self.n);
-        self.lower.add_weighted_gradient(at, &[1.0], Some(&mut *out_x), Some(out_y));
+        self.lower.add_gradient(at, &[1.0], Some(&mut *out_x), Some(out_y));
         match value.evaluate(at.x) {
             Ok(point) => out_x.iter_mut().zip(&point.gradient).for_each(|(o, g)| *o -= g),
             Err(_) => out_x.fill(f64::NAN),

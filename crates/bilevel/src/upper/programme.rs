@@ -99,7 +99,7 @@ impl<'a> ValueFunctionProgramme<'a> {
     /// f_mu − v_mu at z, NaN where the follower could not be solved.
     pub fn gap(&mut self, z: &[f64]) -> f64 {
         let (n, end) = (self.n, self.n + self.size);
-        let f = self.lower.value(&z[..n], &z[n..end], Smoothing::new(self.family, self.mu));
+        let f = self.lower.value(At { x: &z[..n], y: &z[n..end], smoothing: Smoothing::new(self.family, self.mu) });
         match self.value_at(&z[..n]) {
             Ok(point) => f - point.value,
             Err(_) => f64::NAN,
@@ -118,12 +118,19 @@ fn joint_frame(leader: &Leader, follower: &Follower) -> Frame {
     Frame {
         lower: bounds(&leader.lower, &follower.lower),
         upper: bounds(&leader.upper, &follower.upper),
-        rows: Csr::stack(&[&leader.system.rows, &follower.system.rows], width),
+        rows: stack_rows(&leader.system.rows, &follower.system.rows, width),
         row_lower: stack(&leader.system.row_lower, &follower.system.row_lower),
         row_upper: stack(&leader.system.row_upper, &follower.system.row_upper),
         constraint_lower,
         constraint_upper,
     }
+}
+
+/// The rows of both levels, padded to a common width.
+pub(super) fn stack_rows(leader: &Csr, follower: &Csr, width: usize) -> Csr {
+    let (upper, lower) = (leader.widened(width), follower.widened(width));
+    // Both have the same width, so that stacking cannot fail; without the follower's rows nothing false is claimed.
+    upper.stack(&lower).unwrap_or(upper)
 }
 
 impl Nlp for ValueFunctionProgramme<'_> {
@@ -133,7 +140,7 @@ impl Nlp for ValueFunctionProgramme<'_> {
 
     fn objective(&mut self, z: &[f64]) -> f64 {
         self.evaluations += 1;
-        self.upper.value(&z[..self.n], &z[self.n..], Smoothing::new(self.family, self.mu))
+        self.upper.value(At { x: &z[..self.n], y: &z[self.n..], smoothing: Smoothing::new(self.family, self.mu) })
     }
 
     fn gradient(&mut self, z: &[f64], out: &mut [f64]) {
@@ -141,7 +148,7 @@ impl Nlp for ValueFunctionProgramme<'_> {
         let (x, y) = z.split_at(self.n);
         let (out_x, out_y) = out.split_at_mut(self.n);
         let at = At { x, y, smoothing: Smoothing::new(self.family, self.mu) };
-        self.upper.add_weighted_gradient(at, &[1.0], Some(out_x), Some(out_y));
+        self.upper.add_gradient(at, &[1.0], Some(out_x), Some(out_y));
     }
 
     fn constraints(&mut self, z: &[f64], out: &mut [f64]) {
@@ -150,7 +157,7 @@ impl Nlp for ValueFunctionProgramme<'_> {
         let mut rest = &mut *out;
         for function in &mut self.functions {
             let (own, later) = rest.split_at_mut(function.len());
-            function.values(x, y, smoothing, own);
+            function.values(At { x, y, smoothing }, own);
             rest = later;
         }
         let gap = self.gap(z);
@@ -166,13 +173,12 @@ impl Nlp for ValueFunctionProgramme<'_> {
         let mut row = 0;
         for function in &mut self.functions {
             for component in 0..function.len() {
-                let (out_x, out_y) = out.row_mut(row).split_at_mut(self.n);
-                function.add_gradient(at, component, 1.0, Some(out_x), Some(out_y));
+                function.add_component_gradient(at, component, out.row_mut(row));
                 row += 1;
             }
         }
         let (out_x, out_y) = out.row_mut(row).split_at_mut(self.n);
-        self.lower.add_weighted_gradient(at, &[1.0], Some(&mut *out_x), Some(out_y));
+        self.lower.add_gradient(at, &[1.0], Some(&mut *out_x), Some(out_y));
         match self.value_at(x) {
             Ok(point) => out_x.iter_mut().zip(&point.gradient).for_each(|(o, g)| *o -= g),
             Err(_) => out_x.fill(f64::NAN),
