@@ -224,8 +224,8 @@ proptest! {
         let smoothing = Smoothing::new(&smooth::Chks, 0.1);
         let (x, y) = z.split_at(2);
         let mut workspace = Workspace::new(&tape);
-        let mut at = tape.evaluate(&mut workspace, &[0.3, 0.2], &[0.1; 3], smoothing);
-        at = { drop(at); tape.evaluate(&mut workspace, x, &[0.5; 3], smoothing) };
+        tape.evaluate(&mut workspace, &[0.3, 0.2], &[0.1; 3], smoothing);
+        let mut at = tape.evaluate(&mut workspace, x, &[0.5; 3], smoothing);
         at.move_follower(y);
         let mut all = vec![0.0; tape.outputs()];
         at.write_outputs(&mut all);
