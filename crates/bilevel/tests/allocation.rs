@@ -16,7 +16,8 @@ fn formulas() -> Vec<Expr> {
     let sparse = Matrix::from(Csr::from_triplets(M, M, &[(0, 1, 2.0), (3, 3, 1.0), (7, 0, -1.0)]).unwrap());
     let positive = y.square() + 0.5;
     let a = x.index(0);
-    let smooth = y.sin() * y.cos() + y.tan().tanh() - y.sigmoid() / &positive + y.exp().log1p() + positive.log().sqrt();
+    let smooth =
+        y.sin() * y.cos() + y.tan().tanh() - y.sigmoid() / &positive + y.exp().log1p() + (&positive + 1.0).log().sqrt();
     let kinked =
         y.abs() + y.plus().softplus() + y.hinge().expm1() + y.huber(0.3) + y.abs_power(0.5) + positive.pow(1.3);
     let pairs = y.max(&a) + y.min(&y.gather(&[7, 6, 5, 4, 3, 2, 1, 0])) + positive.pow_expr(&(&a * &y));
