@@ -47,6 +47,11 @@ impl Bounds {
         Ok(Self { lower, upper, scalar: false })
     }
 
+    /// The box without bounds in dimension n.
+    pub(super) fn everything(n: usize) -> Self {
+        Self { lower: vec![f64::NEG_INFINITY; n], upper: vec![f64::INFINITY; n], scalar: false }
+    }
+
     /// The box in dimension n: itself if it has that dimension, its interval repeated if it was built by
     /// [`new`](Self::new).
     ///
