@@ -36,7 +36,7 @@ impl Affine {
     /// A right-hand side of another length, numbers that are not finite, or equations without a solution.
     pub fn new(rows: Csr, rhs: Vec<f64>) -> Result<Self, SetError> {
         super::error::check_length("the right-hand side", rows.rows(), rhs.len())?;
-        check_finite("right-hand side", &rhs)?;
+        check_finite("right-hand side of row", &rhs)?;
         check_rows(&rows)?;
         let mut units = Vec::new();
         let mut levels = Vec::new();
@@ -70,7 +70,7 @@ impl Affine {
 pub(super) fn check_rows(rows: &Csr) -> Result<(), SetError> {
     for i in 0..rows.rows() {
         if let Some((_, value)) = rows.row(i).find(|(_, a)| !a.is_finite()) {
-            return Err(SetError::Value { what: "a coefficient", component: i, wanted: "finite", value });
+            return Err(SetError::Value { what: "coefficient in row", index: i, wanted: "finite", value });
         }
     }
     Ok(())

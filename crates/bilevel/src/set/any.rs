@@ -28,7 +28,7 @@ pub enum Set {
     /// An affine subspace.
     Affine(Affine),
     /// A polyhedron.
-    Polyhedron(Polyhedron),
+    Polyhedron(Box<Polyhedron>),
     /// A product of sets.
     Product(Product),
 }
@@ -56,7 +56,7 @@ impl Set {
             Self::Simplex(set) => set,
             Self::Halfspace(set) => set,
             Self::Affine(set) => set,
-            Self::Polyhedron(set) => set,
+            Self::Polyhedron(set) => set.as_ref(),
             Self::Product(set) => set,
         }
     }
@@ -71,7 +71,13 @@ macro_rules! from_sets {
         }
     )*};
 }
-from_sets!(Whole, Bounds, Orthant, Ball, L1Ball, Simplex, Halfspace, Affine, Polyhedron, Product);
+from_sets!(Whole, Bounds, Orthant, Ball, L1Ball, Simplex, Halfspace, Affine, Product);
+
+impl From<Polyhedron> for Set {
+    fn from(set: Polyhedron) -> Self {
+        Self::Polyhedron(Box::new(set))
+    }
+}
 
 impl ConvexSet for Set {
     fn ambient_dimension(&self) -> usize {

@@ -34,16 +34,16 @@ impl Data {
         check_rows(rows)?;
         let (mut lower, mut upper) = (lower.to_vec(), upper.to_vec());
         for (component, (&l, &u)) in lower.iter().zip(&upper).enumerate() {
-            check_number("lower bound", component, l)?;
-            check_number("upper bound", component, u)?;
+            check_number("lower bound of component", component, l)?;
+            check_number("upper bound of component", component, u)?;
             if empty(l, u) {
                 return Err(SetError::EmptyInterval { component, lower: l, upper: u });
             }
         }
         let (mut kept, mut low, mut high) = (Vec::new(), Vec::new(), Vec::new());
         for (row, (&l, &u)) in row_lower.iter().zip(row_upper).enumerate() {
-            check_number("lower bound of the row", row, l)?;
-            check_number("upper bound of the row", row, u)?;
+            check_number("lower bound of row", row, l)?;
+            check_number("upper bound of row", row, u)?;
             let entries: Vec<(usize, f64)> = rows.row(row).filter(|e| e.1 != 0.0).collect();
             if empty(l, u) || (entries.is_empty() && (l > 0.0 || u < 0.0)) {
                 return Err(SetError::EmptyRow { row, lower: l, upper: u });
@@ -63,8 +63,8 @@ impl Data {
     }
 }
 
-fn check_number(what: &'static str, component: usize, value: f64) -> Result<(), SetError> {
-    if value.is_nan() { Err(SetError::Value { what, component, wanted: "a number", value }) } else { Ok(()) }
+fn check_number(what: &'static str, index: usize, value: f64) -> Result<(), SetError> {
+    if value.is_nan() { Err(SetError::Value { what, index, wanted: "a number", value }) } else { Ok(()) }
 }
 
 fn empty(lower: f64, upper: f64) -> bool {
@@ -130,8 +130,8 @@ impl Hull {
         let size = if size > 0.0 { size } else { 1.0 };
         loop {
             let (mut hull, sources) = Self::of_equations(&constraints, n)?;
-            let m = hull.halfspaces.bounds.len();
-            if m == 0 {
+            let m = hull.halfspaces.count();
+            if m == 0 || hull.guess_centre(data, &constraints, &sources) {
                 return Ok(hull);
             }
             let (widest, radius) = chebyshev(&hull.halfspaces, size);
@@ -179,27 +179,42 @@ impl Hull {
         }
         let axes = (basis.len() > 0).then(|| dense(&complement(&basis, n), n));
         let k = axes.as_ref().map_or(n, Dense::rows);
-        let mut hull = Self {
-            origin,
-            axes,
-            halfspaces: Halfspaces { normals: Dense::zeros(0, k), bounds: Vec::new() },
-            centre: vec![0.0; k],
-        };
-        let (mut rows, mut sources) = (Vec::new(), Vec::new());
+        let mut hull =
+            Self { origin, axes, halfspaces: Halfspaces::new(Dense::zeros(0, k), Vec::new()), centre: vec![0.0; k] };
+        let (mut rows, mut bounds, mut sources) = (Vec::new(), Vec::new(), Vec::new());
         for (source, c) in constraints.iter().enumerate().filter(|(_, c)| !c.equality) {
             let mut row = hull.direction(&c.normal);
             let (length, slack) = (norm(row.iter().copied()), c.bound - dot(&c.normal, &hull.origin));
             if length > 1e-10 {
                 row.iter_mut().for_each(|a| *a /= length);
                 rows.push(row);
-                hull.halfspaces.bounds.push(slack / length);
+                bounds.push(slack / length);
                 sources.push(source);
             } else if slack < -ROUNDING * c.terms(&hull.origin) - ZERO {
                 return Err(SetError::Empty { violation: -slack });
             }
         }
-        hull.halfspaces.normals = dense(&rows, k);
+        hull.halfspaces = Halfspaces::new(dense(&rows, k), bounds);
         Ok((hull, sources))
+    }
+
+    /// Looks for an interior point near the middle of the bounds, which spares the largest ball; whether it was found.
+    fn guess_centre(&mut self, data: &Data, constraints: &[Constraint], sources: &[usize]) -> bool {
+        let middle: Vec<f64> = data.lower.iter().zip(&data.upper).map(|(&l, &u)| middle(l, u)).collect();
+        let middle = self.coordinates(&middle);
+        for margin in [1e-2, 1e-5] {
+            let w = self.halfspaces.shrunk(margin).nearest(&middle).point;
+            let z = self.lift(&w);
+            let inside = |j: usize| {
+                let slack = -self.halfspaces.excess(j, &w);
+                slack > 0.5 * margin && slack > FLAT * constraints[sources[j]].terms(&z) + ZERO
+            };
+            if (0..self.halfspaces.count()).all(inside) {
+                self.centre = w;
+                return true;
+            }
+        }
+        false
     }
 
     /// The dimension of the hull.
@@ -243,8 +258,7 @@ impl Hull {
 
     /// The length of a bounded hull of dimension 1.
     pub fn length(&self) -> Option<f64> {
-        let ends =
-            (0..self.halfspaces.bounds.len()).map(|j| (self.halfspaces.normals[(j, 0)], self.halfspaces.bounds[j]));
+        let ends = (0..self.halfspaces.count()).map(|j| (self.halfspaces.normal(j)[0], self.halfspaces.bound(j)));
         let end = |sign: f64| ends.clone().filter(|e| e.0 * sign > 0.0).map(|e| e.1 / e.0.abs()).reduce(f64::min);
         Some(end(1.0)? + end(-1.0)?)
     }
@@ -286,6 +300,16 @@ impl Hull {
     }
 }
 
+/// A number inside an interval: the middle, or 1 away from the only finite end.
+fn middle(lower: f64, upper: f64) -> f64 {
+    match (lower.is_finite(), upper.is_finite()) {
+        (true, true) => 0.5 * lower + 0.5 * upper,
+        (true, false) => lower + 1.0,
+        (false, true) => upper - 1.0,
+        (false, false) => 0.0,
+    }
+}
+
 /// All constraints, bounds first.
 fn constraints(data: &Data) -> Vec<Constraint> {
     let n = data.lower.len();
@@ -314,22 +338,22 @@ fn constraints(data: &Data) -> Vec<Constraint> {
 /// largest r with `<g_j, w> + r <= h_j` for all j. The answer's point is (w, r), its constraints those of the set and
 /// then `r <= size`.
 fn chebyshev(set: &Halfspaces, size: f64) -> (super::nearest::Nearest, f64) {
-    let (m, k) = (set.bounds.len(), set.dimension());
+    let (m, k) = (set.count(), set.dimension());
     let half = 0.5f64.sqrt();
     let mut normals = Dense::zeros(m + 1, k + 1);
     for j in 0..m {
         let row = normals.row_mut(j);
-        row[..k].iter_mut().zip(set.normals.row(j)).for_each(|(a, g)| *a = half * g);
+        row[..k].iter_mut().zip(set.normal(j)).for_each(|(a, g)| *a = half * g);
         row[k] = half;
     }
     normals[(m, k)] = 1.0;
-    let mut bounds: Vec<f64> = set.bounds.iter().map(|h| half * h).collect();
+    let mut bounds: Vec<f64> = (0..m).map(|j| half * set.bound(j)).collect();
     bounds.push(size);
     let mut start = vec![0.0; k + 1];
-    start[k] = set.bounds.iter().fold(size, |r, &h| r.min(h));
+    start[k] = (0..m).map(|j| set.bound(j)).fold(size, f64::min);
     let mut upwards = vec![0.0; k + 1];
     upwards[k] = 1.0;
-    let answer = Halfspaces { normals, bounds }.maximise(&upwards, &start);
+    let answer = Halfspaces::new(normals, bounds).maximise(&upwards, &start);
     // Rounding may leave the point a little outside: the radius is what it has room for.
     let radius = (0..m).map(|j| -set.excess(j, &answer.point[..k])).fold(size, f64::min);
     (answer, radius)

@@ -22,7 +22,7 @@ use std::sync::OnceLock;
 use walk::Walk;
 
 /// A polyhedron.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Polyhedron {
     lower: Vec<f64>,
     upper: Vec<f64>,
@@ -31,9 +31,19 @@ pub struct Polyhedron {
     row_lower: Vec<f64>,
     row_upper: Vec<f64>,
     hull: Hull,
+    // What takes longer to compute, when it is first asked for.
     bounding_box: OnceLock<Bounds>,
     bounded: OnceLock<bool>,
     walk: OnceLock<Walk>,
+}
+
+/// Two polyhedra are equal if their constraints are the same.
+impl PartialEq for Polyhedron {
+    fn eq(&self, other: &Self) -> bool {
+        self.rows == other.rows
+            && (&self.lower, &self.upper) == (&other.lower, &other.upper)
+            && (&self.row_lower, &self.row_upper) == (&other.row_lower, &other.row_upper)
+    }
 }
 
 /// Up to this dimension the bounding box is the smallest one, by two linear programmes per component.
@@ -148,7 +158,7 @@ impl ConvexSet for Polyhedron {
 
     fn normal_cone_distance(&self, z: &[f64], v: &[f64], tolerance: f64) -> f64 {
         let (halfspaces, at) = (self.hull.halfspaces(), self.hull.coordinates(z));
-        let active = (0..halfspaces.bounds.len()).filter(|&j| halfspaces.excess(j, &at) >= -tolerance);
+        let active = (0..halfspaces.count()).filter(|&j| halfspaces.excess(j, &at) >= -tolerance);
         let tangent_part = halfspaces.cone(active).nearest(&self.hull.direction(v)).point;
         norm(tangent_part.into_iter())
     }

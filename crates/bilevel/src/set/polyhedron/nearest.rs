@@ -1,9 +1,9 @@
 //! The nearest point of `{w : <g_j, w> <= h_j}`, exactly, by the dual active-set method of Goldfarb & Idnani 1983 with
 //! the identity as Hessian; and linear programmes over it as repeated projections.
 //!
-//! The method starts from the point itself and adds violated constraints one at a time, keeping all multipliers
-//! nonnegative. After every change the point is computed afresh from the active constraints, so that the answer is as
-//! exact as their equations allow.
+//! The method starts from the point itself, with its violated bounds as active constraints, and adds violated
+//! constraints one at a time, keeping all multipliers nonnegative. At the end the point is computed afresh from the
+//! active constraints, so that the answer is as exact as their equations allow.
 
 use crate::set::basis::{Basis, DEPENDENT, span};
 use crate::set::numeric::norm;
@@ -16,8 +16,10 @@ const RECEDES: f64 = 1e-9;
 /// Halfspaces with unit normals: row j of `normals` is g_j.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Halfspaces {
-    pub normals: Dense,
-    pub bounds: Vec<f64>,
+    normals: Dense,
+    bounds: Vec<f64>,
+    /// Where g_j is an axis: which, and its sign.
+    axes: Vec<Option<(usize, f64)>>,
 }
 
 /// The nearest point and the constraints that hold it there: `p - point = sum multipliers_i g_(active_i)`.
@@ -34,17 +36,57 @@ struct State<'a> {
     target: &'a [f64],
     basis: Basis,
     answer: Nearest,
+    /// Whether the point and the multipliers were computed from the active constraints.
+    fresh: bool,
 }
 
 impl Halfspaces {
+    /// The halfspaces of these unit normals and bounds.
+    pub fn new(normals: Dense, bounds: Vec<f64>) -> Self {
+        let axis = |j: usize| {
+            let mut entries = normals.row(j).iter().enumerate().filter(|(_, a)| **a != 0.0);
+            let (i, a) = entries.next()?;
+            (a.abs() == 1.0 && entries.next().is_none()).then_some((i, *a))
+        };
+        Self { axes: (0..bounds.len()).map(axis).collect(), normals, bounds }
+    }
+
     /// The dimension of the space.
     pub fn dimension(&self) -> usize {
         self.normals.cols()
     }
 
+    /// The number of halfspaces.
+    pub fn count(&self) -> usize {
+        self.bounds.len()
+    }
+
+    /// The normal g_j.
+    pub fn normal(&self, j: usize) -> &[f64] {
+        self.normals.row(j)
+    }
+
+    /// The bound h_j.
+    pub fn bound(&self, j: usize) -> f64 {
+        self.bounds[j]
+    }
+
+    /// The same normals with all bounds smaller by `margin`.
+    pub fn shrunk(&self, margin: f64) -> Self {
+        Self { bounds: self.bounds.iter().map(|h| h - margin).collect(), ..self.clone() }
+    }
+
     /// The amount by which `<g_j, w>` exceeds h_j.
     pub fn excess(&self, j: usize, w: &[f64]) -> f64 {
-        dot(self.normals.row(j), w) - self.bounds[j]
+        self.along(j, w) - self.bounds[j]
+    }
+
+    /// `<g_j, d>`.
+    pub fn along(&self, j: usize, d: &[f64]) -> f64 {
+        match self.axes[j] {
+            Some((i, sign)) => sign * d[i],
+            None => dot(self.normals.row(j), d),
+        }
     }
 
     /// The cone `{d : <g_j, d> <= 0}` of the constraints in `chosen`.
@@ -54,20 +96,28 @@ impl Halfspaces {
         for (i, row) in rows.iter().enumerate() {
             normals.row_mut(i).copy_from_slice(row);
         }
-        Self { bounds: vec![0.0; rows.len()], normals }
+        let bounds = vec![0.0; rows.len()];
+        Self::new(normals, bounds)
     }
 
     /// The point nearest to `target`.
     ///
     /// Where rounding has made the constraints contradict each other slightly, the ones that cannot be met are left.
     pub fn nearest(&self, target: &[f64]) -> Nearest {
-        let answer = Nearest { point: target.to_vec(), active: Vec::new(), multipliers: Vec::new() };
-        let mut state = State { set: self, target, basis: Basis::default(), answer };
+        let mut state = State::new(self, target);
         let mut ignored = vec![false; self.bounds.len()];
         // Far more changes than the method makes; a guard against cycling by rounding.
         for _ in 0..100 + 20 * (self.bounds.len() + self.dimension()) {
-            let Some(entering) = self.most_violated(&state, &ignored) else { break };
-            ignored[entering] = !state.add(entering);
+            if let Some(entering) = self.most_violated(&state, &ignored) {
+                ignored[entering] = !state.add(entering);
+            } else if state.fresh {
+                break;
+            } else {
+                state.refresh();
+            }
+        }
+        if !state.fresh {
+            state.refresh();
         }
         state.answer
     }
@@ -141,12 +191,31 @@ fn distance(a: &[f64], b: &[f64]) -> f64 {
     norm(a.iter().zip(b).map(|(a, b)| a - b))
 }
 
-impl State<'_> {
+impl<'a> State<'a> {
+    /// The target with its violated bounds made active: their normals are orthogonal, so each multiplier is the
+    /// violation.
+    fn new(set: &'a Halfspaces, target: &'a [f64]) -> Self {
+        let answer = Nearest { point: target.to_vec(), active: Vec::new(), multipliers: Vec::new() };
+        let mut state = Self { set, target, basis: Basis::default(), answer, fresh: true };
+        for (j, axis) in set.axes.iter().enumerate() {
+            let Some((i, sign)) = *axis else { continue };
+            let above = set.excess(j, &state.answer.point);
+            if above > 0.0 && state.answer.point[i] == target[i] {
+                state.answer.point[i] = sign * set.bounds[j];
+                state.answer.active.push(j);
+                state.answer.multipliers.push(above);
+                state.basis.push_orthogonal(set.normals.row(j));
+            }
+        }
+        state
+    }
+
     /// Makes the constraint active, giving up others whose multipliers would turn negative. False, with everything as
     /// before, if it contradicts the active ones.
     fn add(&mut self, entering: usize) -> bool {
-        let saved = (self.basis.clone(), self.answer.clone());
+        let saved = self.answer.clone();
         let normal = self.set.normals.row(entering);
+        let mut multiplier = 0.0;
         loop {
             let split = self.basis.split(normal);
             let mut change = split.inside.clone();
@@ -160,24 +229,42 @@ impl State<'_> {
             let above = self.set.excess(entering, &self.answer.point).max(0.0);
             let dependent = split.length <= DEPENDENT;
             let full_step = if dependent { f64::INFINITY } else { above / (split.length * split.length) };
-            if full_step <= dual_step && full_step.is_finite() {
-                self.answer.active.push(entering);
-                self.basis.push(split);
-                self.refresh();
-                return true;
-            }
-            let Some(leaving) = leaving else {
-                (self.basis, self.answer) = saved;
+            let step = full_step.min(dual_step);
+            if step == f64::INFINITY {
+                self.restore(saved);
                 return false;
-            };
-            axpy(-dual_step, &change, &mut self.answer.multipliers);
-            if !dependent {
-                axpy(-dual_step, &split.rest, &mut self.answer.point);
             }
-            self.basis.remove(leaving);
-            self.answer.active.remove(leaving);
-            self.answer.multipliers.remove(leaving);
+            self.fresh = false;
+            multiplier += step;
+            axpy(-step, &change, &mut self.answer.multipliers);
+            if !dependent {
+                axpy(-step, &split.rest, &mut self.answer.point);
+            }
+            match leaving {
+                Some(leaving) if dual_step < full_step => {
+                    self.basis.remove(leaving);
+                    self.answer.active.remove(leaving);
+                    self.answer.multipliers.remove(leaving);
+                }
+                _ => {
+                    self.basis.push(split);
+                    self.answer.active.push(entering);
+                    self.answer.multipliers.push(multiplier);
+                    return true;
+                }
+            }
         }
+    }
+
+    /// Goes back to an earlier answer.
+    fn restore(&mut self, saved: Nearest) {
+        if saved.active != self.answer.active {
+            self.basis = Basis::default();
+            for &j in &saved.active {
+                self.basis.push(self.basis.split(self.set.normals.row(j)));
+            }
+        }
+        self.answer = saved;
     }
 
     /// The point and multipliers of the active constraints, computed afresh.
@@ -191,6 +278,7 @@ impl State<'_> {
         *multipliers = self.basis.coordinates(&moved);
         self.basis.solve(multipliers);
         multipliers.iter_mut().for_each(|u| *u = u.max(0.0));
+        self.fresh = true;
     }
 }
 
@@ -209,7 +297,7 @@ mod tests {
             normals.row_mut(j).iter_mut().zip(g).for_each(|(n, g)| *n = g / length);
             bounds.push(h / length);
         }
-        Halfspaces { normals, bounds }
+        Halfspaces::new(normals, bounds)
     }
 
     /// Feasible, and `p - point` is a nonnegative combination of active normals: the conditions that characterise it.

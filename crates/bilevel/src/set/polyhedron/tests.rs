@@ -43,7 +43,7 @@ fn bad_data_is_refused() {
     );
     assert_eq!(
         text(polyhedron(&[(&[1.0, 1.0], f64::NAN, 1.0)], 2, 0.0, 1.0)),
-        "lower bound of the row of component 0 must be a number, got NaN"
+        "lower bound of row 0 must be a number, got NaN"
     );
     assert!(polyhedron(&[(&[1.0, f64::NAN], 0.0, 1.0)], 2, 0.0, 1.0).is_err());
     assert!(matches!(
@@ -100,6 +100,15 @@ fn a_thin_set_beside_large_data_is_not_flat() {
     let tiny = polyhedron(&[(&[1.0, 1.0], -INF, 1e-9)], 2, 0.0, INF).unwrap();
     assert_eq!(tiny.affine_dimension(), Some(2));
     assert!(apart(&project(&tiny, &[1.0, 1.0]), &[5e-10, 5e-10]) < 1e-16);
+}
+
+#[test]
+fn equality_looks_at_the_constraints_alone() {
+    let make = || polyhedron(&[(&[1.0, 1.0], 0.0, 1.0)], 2, 0.0, 1.0).unwrap();
+    let (a, b) = (make(), make());
+    a.bounding_box(&mut [0.0; 2], &mut [0.0; 2]);
+    assert_eq!(a, b);
+    assert_ne!(a, polyhedron(&[(&[1.0, 1.0], 0.0, 1.5)], 2, 0.0, 1.0).unwrap());
 }
 
 #[test]
@@ -209,10 +218,13 @@ fn random_set(entries: impl Strategy<Value = Vec<f64>>) -> impl Strategy<Value =
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn laws_hold(seed: u64, set in random_set(half_integers())) {
+        let halfspaces = set.hull.halfspaces();
+        prop_assert!((0..halfspaces.count()).all(|j| halfspaces.excess(j, set.hull.centre()) < -1e-6));
+        prop_assert!(set.contains(&set.interior_point(), 1e-12));
         laws::check(&set, seed);
     }
 

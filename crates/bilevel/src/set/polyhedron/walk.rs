@@ -52,35 +52,44 @@ impl Walk {
             }
         }
         // One step is exactly uniform on a segment; else of the order k^2 steps mix in a rounded body.
-        Self { start, axes, steps: if k <= 1 { k } else { 60 + 10 * k * k } }
+        Self { start, axes, steps: if k <= 1 { k } else { 60 + 5 * k * k } }
     }
 
     /// A point that is uniform up to the mixing of the walk.
     pub fn sample(&self, set: &Halfspaces, rng: &mut ChaCha8Rng) -> Vec<f64> {
         let k = set.dimension();
         let (mut w, mut direction, mut weights) = (self.start.clone(), vec![0.0; k], vec![0.0; k]);
-        for _ in 0..self.steps {
+        let (mut slacks, mut rates) = (vec![0.0; set.count()], vec![0.0; set.count()]);
+        for step in 0..self.steps {
+            if step % REFRESH == 0 {
+                slacks.iter_mut().enumerate().for_each(|(j, s)| *s = -set.excess(j, &w));
+            }
             fill_normal(rng, &mut weights);
             direction.fill(0.0);
             self.axes.transpose_mul_add(1.0, &weights, &mut direction);
-            let (low, high) = chord(set, &w, &direction);
+            rates.iter_mut().enumerate().for_each(|(j, r)| *r = set.along(j, &direction));
+            let (low, high) = chord(&slacks, &rates, norm(direction.iter().copied()));
             let t: f64 = rng.random();
-            axpy(low + t * (high - low), &direction, &mut w);
+            let t = low + t * (high - low);
+            axpy(t, &direction, &mut w);
+            axpy(-t, &rates, &mut slacks);
         }
         w
     }
 }
 
-/// The interval of t with `w + t d` in the set, [0, 0] where it is not found; t = 0 is in it.
-fn chord(set: &Halfspaces, w: &[f64], d: &[f64]) -> (f64, f64) {
+/// The slacks are computed afresh after so many steps.
+const REFRESH: usize = 64;
+
+/// The interval of t with `t rates <= slacks`, [0, 0] where it is not found; t = 0 is in it.
+fn chord(slacks: &[f64], rates: &[f64], length: f64) -> (f64, f64) {
     let (mut low, mut high) = (f64::NEG_INFINITY, f64::INFINITY);
-    let length = norm(d.iter().copied());
-    for j in 0..set.bounds.len() {
-        let (rate, slack) = (dot(set.normals.row(j), d), (-set.excess(j, w)).max(0.0));
+    for (slack, rate) in slacks.iter().zip(rates) {
         if rate.abs() <= 1e-15 * length {
             continue;
         }
-        if rate > 0.0 { high = high.min(slack / rate) } else { low = low.max(slack / rate) }
+        let end = slack.max(0.0) / rate;
+        if *rate > 0.0 { high = high.min(end) } else { low = low.max(end) }
     }
     if low.is_finite() && high.is_finite() { (low, high) } else { (0.0, 0.0) }
 }
@@ -89,8 +98,8 @@ fn chord(set: &Halfspaces, w: &[f64], d: &[f64]) -> (f64, f64) {
 fn barrier(set: &Halfspaces, w: &[f64]) -> (Vec<f64>, Dense) {
     let k = set.dimension();
     let (mut gradient, mut hessian) = (vec![0.0; k], Dense::zeros(k, k));
-    for j in 0..set.bounds.len() {
-        let (row, slack) = (set.normals.row(j), (-set.excess(j, w)).max(f64::MIN_POSITIVE));
+    for j in 0..set.count() {
+        let (row, slack) = (set.normal(j), (-set.excess(j, w)).max(f64::MIN_POSITIVE));
         axpy(1.0 / slack, row, &mut gradient);
         for (i, g) in row.iter().enumerate() {
             axpy(g / slack / slack, row, hessian.row_mut(i));
