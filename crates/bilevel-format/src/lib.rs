@@ -1,1 +1,6 @@
-//! format
+//! Problem files and data files for the bilevel solver.
+
+pub mod data;
+pub mod diagnostic;
+pub mod source;
+mod tree;
