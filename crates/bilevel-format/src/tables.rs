@@ -19,7 +19,6 @@ const KEYS: [&str; 7] = ["file", "target", "columns", "rows", "header", "standar
 /// Features and target as they are in the file, after the selection of rows and columns.
 struct Raw {
     name: String,
-    place: Place,
     features: Matrix,
     target: Option<Vec<f64>>,
 }
@@ -49,15 +48,7 @@ pub(crate) fn read(context: &mut Context, tables: &Table, scope: &mut Scope) {
         if let Some(features) = features {
             let matrix = match features {
                 None => raw.features.clone(),
-                Some(statistics) => match standardized(&raw.features, &statistics) {
-                    Some(matrix) => matrix,
-                    None => {
-                        let message = format!("`{}` is too large to be standardised", raw.name);
-                        let help = "standardising fills in the zeros of a sparse table";
-                        context.report(Diagnostic::new(message).at(&raw.place, "").help(help));
-                        continue;
-                    }
-                },
+                Some(statistics) => standardized(&raw.features, &statistics),
             };
             scope.matrix(format!("{}.X", raw.name), matrix);
         }
@@ -104,7 +95,7 @@ fn load(context: &mut Context, entry: &Entry, table: &Table) -> Option<Raw> {
         context.report(Diagnostic::new(message).at(place, "").help("check the file, `rows` and `columns`"));
         return None;
     }
-    Some(Raw { name: entry.key.clone(), place: place.clone(), features, target })
+    Some(Raw { name: entry.key.clone(), features, target })
 }
 
 type Parts = (Matrix, Option<Vec<f64>>);
@@ -406,6 +397,12 @@ fn standardize(
             return None;
         }
     };
+    if [own, raw].iter().any(|r| r.features.rows().saturating_mul(r.features.cols()) > ENTRY_LIMIT) {
+        let message = format!("`{}` is too large to be standardised", raw.name);
+        let help = "standardising fills in the zeros of a sparse table";
+        context.report(Diagnostic::new(message).at(&node.place, "").help(help));
+        return None;
+    }
     let statistics = match (key, &own.target) {
         ("standardize", _) => column_statistics(&own.features),
         (_, Some(target)) => Statistics::of(target.iter().map(|&v| vec![v]), 1),
@@ -467,12 +464,9 @@ impl Statistics {
     }
 }
 
-/// Each column minus its mean, divided by its deviation; `None` if a sparse table would become too large.
-fn standardized(matrix: &Matrix, statistics: &Statistics) -> Option<Matrix> {
+/// Each column minus its mean, divided by its deviation.
+fn standardized(matrix: &Matrix, statistics: &Statistics) -> Matrix {
     let (rows, cols) = (matrix.rows(), matrix.cols());
-    if rows.checked_mul(cols)? > ENTRY_LIMIT {
-        return None;
-    }
     let mut out = Dense::zeros(rows, cols);
     matrix.for_each(|i, j, value| out[(i, j)] = value);
     for i in 0..rows {
@@ -480,5 +474,5 @@ fn standardized(matrix: &Matrix, statistics: &Statistics) -> Option<Matrix> {
             *v = (*v - m) / d;
         }
     }
-    Some(out.into())
+    out.into()
 }

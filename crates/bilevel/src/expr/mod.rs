@@ -14,10 +14,12 @@
 
 mod atom;
 mod graph;
+pub mod lift;
 mod matrix;
 mod op;
 mod operators;
 pub mod parse;
+pub mod structure;
 mod tape;
 
 pub use graph::{Expr, ExprError, Graph, Node, NodeId, Shape};

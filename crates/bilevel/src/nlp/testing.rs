@@ -614,3 +614,91 @@ pub fn collection() -> Vec<Case> {
         Case::new("quartic bottom", |x| vec![x[0].pow(4) + x[1].pow(4)], &[1.0, 0.5], 0.0),
     ]
 }
+
+/// Problems that end with another status than solved.
+pub fn without_solution() -> Vec<(Case, super::Status)> {
+    use super::Status::{Infeasible, Numerical, Unbounded};
+    vec![
+        (Case::new("unbounded line", |x| vec![&x[0] - 2.0 * &x[1]], &[0.0, 0.0], 0.0), Unbounded),
+        (
+            Case::new("unbounded linear programme", |x| vec![-&x[0]], &[1.0, 1.0], 0.0)
+                .bounds(&[0.0; 2], &[INF; 2])
+                .rows(&[(&[1.0, -1.0], -INF, 1.0)]),
+            Unbounded,
+        ),
+        (Case::new("unbounded concave", |x| vec![-(x[0].pow(2)) + x[1].pow(2)], &[0.1, 1.0], 0.0), Unbounded),
+        (
+            Case::new("unbounded over a curve", |x| vec![-&x[1], &x[1] - x[0].pow(2)], &[1.0, 0.5], 0.0)
+                .constraints(&[(-INF, 0.0)]),
+            Unbounded,
+        ),
+        (
+            Case::new("contradicting rows", |x| vec![x[0].pow(2) + x[1].pow(2)], &[0.3, 0.2], 0.0)
+                .rows(&[(&[1.0, 1.0], 2.0, INF), (&[1.0, 1.0], -INF, 1.0)]),
+            Infeasible,
+        ),
+        (
+            Case::new("row against bounds", |x| vec![&x[0] - &x[1]], &[0.3, 0.2], 0.0)
+                .bounds(&[0.0; 2], &[1.0; 2])
+                .rows(&[(&[1.0, 1.0], 3.0, 3.0)]),
+            Infeasible,
+        ),
+        (
+            Case::new("negative square", |x| vec![&x[0] + &x[1], x[0].pow(2) + x[1].pow(2)], &[1.0, 2.0], 0.0)
+                .constraints(&[(-INF, -1.0)]),
+            Infeasible,
+        ),
+        (
+            Case::new(
+                "disjoint discs",
+                |x| {
+                    let right = (&x[0] - 3.0).pow(2) + x[1].pow(2);
+                    vec![1.0 * &x[1], x[0].pow(2) + x[1].pow(2), right]
+                },
+                &[5.0, 1.0],
+                0.0,
+            )
+            .constraints(&[(-INF, 1.0), (-INF, 1.0)]),
+            Infeasible,
+        ),
+        (Case::new("crossing bounds", |x| vec![1.0 * &x[0]], &[0.0], 0.0).bounds(&[2.0], &[1.0]), Infeasible),
+        (Case::new("logarithm of a negative number", |x| vec![x[0].ln()], &[-1.0], 0.0), Numerical),
+        (Case::new("NaN everywhere", |x| vec![f64::NAN * &x[0]], &[-1.0], 0.0).bounds(&[-2.0], &[0.0]), Numerical),
+    ]
+}
+
+/// Feasible sets without an interior, or without multipliers: the answers are approached, not attained.
+pub fn degenerate() -> Vec<Case> {
+    vec![
+        Case::new("y² <= 0", |x| vec![1.0 * &x[0], x[0].pow(2)], &[1.0], 0.0).constraints(&[(-INF, 0.0)]),
+        Case::new("y² <= 0, quadratic", |x| vec![(&x[0] - 1.0).pow(2), x[0].pow(2)], &[0.5], 1.0)
+            .constraints(&[(-INF, 0.0)]),
+        Case::new(
+            "HS13",
+            |x| vec![(&x[0] - 2.0).pow(2) + x[1].pow(2), (-&x[0] + 1.0).pow(3) - &x[1]],
+            &[-2.0, -2.0],
+            1.0,
+        )
+        .bounds(&[0.0; 2], &[INF; 2])
+        .constraints(&[GE]),
+        Case::new(
+            "touching discs",
+            |x| {
+                let right = (&x[0] - 2.0).pow(2) + x[1].pow(2);
+                vec![&x[0] + &x[1], x[0].pow(2) + x[1].pow(2), right]
+            },
+            &[0.0, 0.5],
+            1.0,
+        )
+        .constraints(&[(-INF, 1.0), (-INF, 1.0)]),
+        Case::new("norm of zero", |x| vec![&x[0] - &x[1], (x[0].pow(2) + x[1].pow(2)).sqrt()], &[0.3, 0.4], 0.0)
+            .constraints(&[(-INF, 0.0)]),
+        Case::new(
+            "opposite nonlinear inequalities",
+            |x| vec![x[0].pow(2) + x[1].pow(2), &x[0] * &x[1], &x[0] * &x[1]],
+            &[3.0, 1.0],
+            2.0,
+        )
+        .constraints(&[(1.0, INF), (-INF, 1.0)]),
+    ]
+}

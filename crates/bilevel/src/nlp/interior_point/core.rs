@@ -27,6 +27,11 @@ const ARMIJO: f64 = 1e-4;
 const CORRECTIONS: usize = 4;
 /// A step is tiny when no component moves by more than this, relative to its size.
 const TINY: f64 = 10.0 * f64::EPSILON;
+/// So many steps in a row below this length are taken as a failure of the line search.
+const MANY_SHORT: usize = 8;
+const SHORT: f64 = 1e-2;
+/// Large multipliers loosen the tolerances by at most this factor.
+const LARGEST_SCALE: f64 = 100.0;
 /// Multiplier estimates larger than this are discarded.
 const LARGEST_ESTIMATE: f64 = 1e3;
 
@@ -106,6 +111,7 @@ pub(super) struct Core {
     step: f64,
     soft_steps: usize,
     tiny_steps: usize,
+    short_steps: usize,
 }
 
 impl Core {
@@ -142,6 +148,7 @@ impl Core {
             step: 0.0,
             soft_steps: 0,
             tiny_steps: 0,
+            short_steps: 0,
             form,
         }
     }
@@ -235,6 +242,14 @@ impl Core {
             self.tiny_steps = 0;
             if self.search(problem) {
                 self.soft_steps = 0;
+                self.short_steps = if self.step < SHORT { self.short_steps + 1 } else { 0 };
+                if self.short_steps < MANY_SHORT {
+                    continue;
+                }
+                self.short_steps = 0;
+                if let Some(end) = self.rescue(problem, run, goal) {
+                    return end;
+                }
                 continue;
             }
             if self.soft_steps < 10 && self.soft_step(problem) {
@@ -266,8 +281,8 @@ impl Core {
         Errors {
             dual,
             primal: norm_inf(&self.c),
-            dual_scale: (all / (bounds + self.form.m as f64).max(1.0) / 100.0).max(1.0),
-            slack_scale: (sum / bounds.max(1.0) / 100.0).max(1.0),
+            dual_scale: (all / (bounds + self.form.m as f64).max(1.0) / 100.0).clamp(1.0, LARGEST_SCALE),
+            slack_scale: (sum / bounds.max(1.0) / 100.0).clamp(1.0, LARGEST_SCALE),
         }
     }
 

@@ -62,8 +62,9 @@ impl Form {
                 form.target[i] = l;
             } else {
                 form.auxiliaries.push(Auxiliary { row: i, sign: -1.0, cost: 0.0 });
-                form.lower.push(l - relax * l.abs().max(1.0));
-                form.upper.push(u + relax * u.abs().max(1.0));
+                let slack = |bound: f64| if bound.is_finite() { relax * bound.abs().max(1.0) } else { 0.0 };
+                form.lower.push(l - slack(l));
+                form.upper.push(u + slack(u));
             }
         }
         form

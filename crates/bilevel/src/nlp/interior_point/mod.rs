@@ -31,6 +31,8 @@ use bilevel_linalg::Dense;
 const RELAXATION: f64 = 0.1;
 /// Prices of violation tried where the method fails on the problem itself.
 const PRICES: [f64; 2] = [1e4, 1e7];
+/// The barrier parameter that they start from, and how far the start is pushed inside: it is near a solution.
+const ELASTIC_BARRIER: f64 = 1e-4;
 
 /// How the interior point method works. `Settings::default()` is meant for the follower's problem.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,7 +49,7 @@ pub struct Settings {
     pub push: f64,
     /// Whether Newton steps on the active set finish the solution; default true.
     pub polish: bool,
-    /// An objective below minus this, or a point this large, is unbounded; default 1e15 (scaled problem).
+    /// An objective below minus this, or a point this large, is unbounded; default 1e12 (scaled problem).
     pub diverging: f64,
 }
 
@@ -60,7 +62,7 @@ impl Default for Settings {
             barrier: 0.1,
             push: 1e-2,
             polish: true,
-            diverging: 1e15,
+            diverging: 1e12,
         }
     }
 }
@@ -202,19 +204,23 @@ impl Solver<'_> {
     fn elastic(&mut self, problem: &mut Reduced, price: f64, run: &mut Run) -> End {
         let d = problem.variables();
         let Some(best) = &self.best else { return End::Numerical };
-        let mut z = vec![0.0; d];
+        let (mut z, mut bounds, mut rows) = (vec![0.0; d], vec![0.0; d], vec![0.0; problem.rows()]);
         problem.gather(&best.z, &mut z);
-        let standard = Form::standard(problem, RELAXATION * run.tolerance);
+        problem.scaled_multipliers(&best.multipliers, &mut bounds, &mut rows);
+        let standard = Form::standard(problem, 0.0);
         let outer = standard.n();
-        let mut core = Core::new(standard.elastic(price, 1.0, None), self.settings.barrier);
+        let mut core = Core::new(standard.elastic(price, 1.0, None), ELASTIC_BARRIER);
         core.point.x[..d].copy_from_slice(&z);
-        if !place_slacks(&mut core, problem, self.settings.push) {
+        if !place_slacks(&mut core, problem, ELASTIC_BARRIER) {
             return End::Numerical;
         }
         let mut c = vec![0.0; core.form.m];
         standard.residual(problem, &core.point.x[..outer], &mut c);
         restoration::split_violation(&mut core, outer, &c, price);
         core.center_duals();
+        for (y, r) in core.point.y.iter_mut().zip(&rows) {
+            *y = if r.is_finite() { -r.clamp(-0.9 * price, 0.9 * price) } else { 0.0 };
+        }
         if !core.start(problem) {
             return End::Numerical;
         }

@@ -33,3 +33,57 @@ fn collection_is_solved() {
     }
     assert!(bad.is_empty(), "{}", bad.join("\n"));
 }
+
+fn line(name: &str, s: &Solution) -> String {
+    format!(
+        "{:38} {:?} {:3} it {:3} ev f {:.10} z {:?} {:?}",
+        name, s.status, s.iterations, s.evaluations.values, s.objective, s.z, s.residuals
+    )
+}
+
+#[test]
+fn no_solution_is_said() {
+    let mut bad = Vec::new();
+    for (mut case, status) in super::super::testing::without_solution() {
+        let s = run(&mut case);
+        println!("{}", line(case.name, &s));
+        if s.status != status {
+            bad.push(line(case.name, &s));
+        }
+    }
+    assert!(bad.is_empty(), "{}", bad.join("\n"));
+}
+
+#[test]
+fn degenerate_problems_come_close() {
+    let mut bad = Vec::new();
+    for mut case in super::super::testing::degenerate() {
+        let s = run(&mut case);
+        println!("{}", line(case.name, &s));
+        if !s.status.is_success() || (s.objective - case.objective).abs() > 1e-3 {
+            bad.push(line(case.name, &s));
+        }
+    }
+    assert!(bad.is_empty(), "{}", bad.join("\n"));
+}
+
+#[test]
+fn trace() {
+    let Ok(name) = std::env::var("TRACE") else { return };
+    let all = collection()
+        .into_iter()
+        .chain(super::super::testing::degenerate())
+        .chain(super::super::testing::without_solution().into_iter().map(|c| c.0));
+    for mut case in all.filter(|c| c.name == name) {
+        let start = case.start.clone();
+        let mut show = |i: &super::super::Iteration| {
+            println!(
+                "{:4} f {:.6e} viol {:.1e} stat {:.1e} mu {:.1e} step {:.1e} z {:.6?}",
+                i.number, i.objective, i.violation, i.stationarity, i.barrier, i.step, i.z
+            );
+            true
+        };
+        let s = solve_with(&mut case.nlp, &start, None, &Settings::default(), Some(&mut show));
+        println!("{}", line(case.name, &s));
+    }
+}
