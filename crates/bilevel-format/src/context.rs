@@ -121,7 +121,8 @@ impl Context {
 
     /// Reports a mistake in the formula `value` that was read from `place`.
     pub(crate) fn formula_mistake(&mut self, place: &Place, value: &str, error: &ParseError) {
-        let mut diagnostic = Diagnostic::new(error.kind.to_string()).at(&locate(place, value, &error.span), &*error.label);
+        let mut diagnostic =
+            Diagnostic::new(error.kind.to_string()).at(&locate(place, value, &error.span), &*error.label);
         for (span, label) in &error.others {
             diagnostic = diagnostic.also(&locate(place, value, span), label);
         }

@@ -26,8 +26,7 @@ pub(crate) struct Declared {
     pub(crate) set: Set,
 }
 
-const FORMS: &str =
-    "for example \"in [0, 1]\", \"vector(3) in [0, inf]\", \"vector(2)\", \"simplex(4)\", \"ball(3, 1.5)\", \"l1ball(3, 1.5)\"";
+const FORMS: &str = "for example \"in [0, 1]\", \"vector(3) in [0, inf]\", \"vector(2)\", \"simplex(4)\", \"ball(3, 1.5)\", \"l1ball(3, 1.5)\"";
 
 const WORDS: [&str; 9] = ["scalar", "vector", "in", "free", "nonnegative", "simplex", "ball", "l1ball", "halfspace"];
 
@@ -161,8 +160,8 @@ impl<'a> Reader<'a> {
             if token.kind == close && arguments.is_empty() && span.is_empty() {
                 return Ok((arguments, first.span.start..token.span.end));
             }
-            let constant = parse_constant(&self.text[span.clone()], self.scope)
-                .map_err(|error| error.shifted(span.start))?;
+            let constant =
+                parse_constant(&self.text[span.clone()], self.scope).map_err(|error| error.shifted(span.start))?;
             arguments.push(Argument { constant, span });
             if token.kind == close {
                 return Ok((arguments, first.span.start..token.span.end));
@@ -313,8 +312,8 @@ mod tests {
 
     #[test]
     fn shapes_and_sets() {
-        use f64::{INFINITY as I, NEG_INFINITY as N};
         use Shape::{Scalar, Vector};
+        use f64::{INFINITY as I, NEG_INFINITY as N};
         for (text, expected) in [
             ("in [-5, 5]", (Scalar, vec![-5.0], vec![5.0])),
             ("scalar", (Scalar, vec![N], vec![I])),

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use bilevel::expr::parse::Scope;
 use bilevel::expr::Level;
+use bilevel::expr::parse::Scope;
 use bilevel::problem::{Model, Problem};
 
 use crate::context::{Context, PROBLEM_LIMIT, read_file, source_of};
@@ -66,12 +66,7 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<ProblemFile, Diagnostic
 ///
 /// # Errors
 /// All mistakes found, with their places.
-pub fn from_bytes(
-    name: &str,
-    bytes: &[u8],
-    folder: &Path,
-    overrides: &[String],
-) -> Result<ProblemFile, Diagnostics> {
+pub fn from_bytes(name: &str, bytes: &[u8], folder: &Path, overrides: &[String]) -> Result<ProblemFile, Diagnostics> {
     if bytes.len() as u64 > PROBLEM_LIMIT {
         let place = Source::new(name, "").at(0..0);
         let message = format!("the file has {} MB, the limit is {} MB", bytes.len() >> 20, PROBLEM_LIMIT >> 20);

@@ -68,12 +68,9 @@ pub(crate) fn variables(context: &mut Context, root: &Table, constants: &Scope) 
         let help = "write the variable's set, for example \"in [0, 1]\" or \"vector(3)\"";
         let Some(text) = context.string(&entry.node, help) else { continue };
         match declaration::parse(text, &scope) {
-            Ok(declared) => variables.push(Variable {
-                level,
-                name: entry.key.clone(),
-                declared,
-                place: entry.key_place.clone(),
-            }),
+            Ok(declared) => {
+                variables.push(Variable { level, name: entry.key.clone(), declared, place: entry.key_place.clone() })
+            }
             Err(error) => context.formula_mistake(&entry.node.place, text, &error),
         }
         let total: usize = variables.iter().map(|v| v.declared.shape.len()).sum();
@@ -220,4 +217,3 @@ pub(crate) fn check_levels(context: &mut Context, root: &Table, start: &Place) {
         }
     }
 }
-

@@ -167,7 +167,9 @@ fn samples(context: &mut Context, table: &Table, name: &str, bytes: &[u8], place
     refuse(context, table, "target", "the labels of a `.libsvm` file are its target")?;
     // A range beyond the largest index that occurs adds columns of zeros, so that two files can agree.
     let least = match table.get("columns").map(|entry| &entry.node.value) {
-        Some(Value::String(text)) => range(text).and_then(|(_, end)| end).filter(|&end| end <= ENTRY_LIMIT).unwrap_or(0),
+        Some(Value::String(text)) => {
+            range(text).and_then(|(_, end)| end).filter(|&end| end <= ENTRY_LIMIT).unwrap_or(0)
+        }
         _ => 0,
     };
     match libsvm::read(bytes, least) {
@@ -290,7 +292,8 @@ fn selection(
                 if range.start < range.end && range.end <= count {
                     return Some(range.collect());
                 }
-                let message = format!("the file has {count} {what}s: {} is not a part of them", crate::data::quoted(text));
+                let message =
+                    format!("the file has {count} {what}s: {} is not a part of them", crate::data::quoted(text));
                 context.report(Diagnostic::new(message).at(&node.place, "").help(help));
                 None
             }
@@ -413,13 +416,8 @@ fn standardize(
         }
     };
     if key == "standardize" && statistics.mean.len() != raw.features.cols() {
-        let message = format!(
-            "`{}` has {} columns, `{}` has {}",
-            raw.name,
-            raw.features.cols(),
-            own.name,
-            statistics.mean.len()
-        );
+        let message =
+            format!("`{}` has {} columns, `{}` has {}", raw.name, raw.features.cols(), own.name, statistics.mean.len());
         let help = "both tables need the same columns: select them with `columns`";
         context.report(Diagnostic::new(message).at(&node.place, "").help(help));
         return None;
