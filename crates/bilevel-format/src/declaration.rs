@@ -313,7 +313,7 @@ mod tests {
     #[test]
     fn shapes_and_sets() {
         use Shape::{Scalar, Vector};
-        use f64::{INFINITY as I, NEG_INFINITY as N};
+        use std::f64::{INFINITY as I, NEG_INFINITY as N};
         for (text, expected) in [
             ("in [-5, 5]", (Scalar, vec![-5.0], vec![5.0])),
             ("scalar", (Scalar, vec![N], vec![I])),
