@@ -4,7 +4,8 @@
 //! Source of the scaling: Wächter & Biegler, *On the implementation of an interior-point filter line-search algorithm
 //! for large-scale nonlinear programming*, Math. Program. 106 (2006), section 3.8.
 
-use super::{Evaluations, Multipliers, Nlp, Status};
+use super::residual::Assessor;
+use super::{Evaluations, Multipliers, Nlp, Residuals, Status};
 use bilevel_linalg::Dense;
 
 /// Gradients larger than this at the start are scaled down to it.
@@ -152,9 +153,23 @@ impl<'a> Reduced<'a> {
         self.affine_count
     }
 
-    /// The problem behind it.
-    pub fn nlp(&mut self) -> &mut dyn Nlp {
-        self.nlp
+    /// The matrix of the affine rows over the free variables.
+    pub fn affine_matrix(&self) -> &Dense {
+        &self.affine
+    }
+
+    /// Writes the values of the affine rows into the first entries of `out`.
+    pub fn affine(&self, z: &[f64], out: &mut [f64]) {
+        let out = &mut out[..self.affine_count];
+        out.copy_from_slice(&self.affine_constant);
+        self.affine.mul_add(1.0, z, out);
+    }
+
+    /// Objective and residuals at a full point.
+    pub fn assess(&mut self, assessor: &mut Assessor, full: &[f64], multipliers: &Multipliers) -> (f64, Residuals) {
+        self.evaluations.values += 1;
+        self.evaluations.gradients += 1;
+        assessor.assess(self.nlp, full, multipliers)
     }
 
     /// The factor between the problem's objective and the scaled one.
@@ -211,9 +226,8 @@ impl<'a> Reduced<'a> {
     /// Writes the scaled rows r(z).
     pub fn values(&mut self, z: &[f64], out: &mut [f64]) {
         self.full(z);
-        let (affine, nonlinear) = out.split_at_mut(self.affine_count);
-        affine.copy_from_slice(&self.affine_constant);
-        self.affine.mul_add(1.0, z, affine);
+        self.affine(z, out);
+        let nonlinear = &mut out[self.affine_count..];
         if nonlinear.is_empty() {
             return;
         }
