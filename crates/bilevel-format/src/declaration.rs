@@ -352,7 +352,7 @@ mod tests {
             ("vector([1, 2])", 7..13, "needs a size, got a vector(2)", "for example"),
             ("vector(k)", 7..8, "unknown name `k`", "known names"),
             ("in [2, 1]", 3..9, "the set is empty", "at most the upper"),
-            ("in [inf, inf]", 3..13, "bound", ""),
+            ("in [inf, inf]", 3..13, "the set is empty", "at most the upper"),
             ("in [1]", 3..6, "a lower and an upper bound", "for example"),
             ("in 3", 3..4, "expected `[lower, upper]`", "for example"),
             ("in [0, 1", 8..8, "a closing bracket", "for example"),

@@ -118,7 +118,7 @@ fn read(context: &mut Context, source: &Arc<Source>, root: &Table) -> Option<Pro
         levels::formulas(context, root, level, &mut model, &scope);
     }
     if let Some(entry) = root.get("start") {
-        let start = context.table(entry).and_then(|table| points::start(context, entry, table, &variables));
+        let start = context.table(entry).and_then(|table| points::start(context, table, &variables));
         if let Some((x, y)) = start {
             model.start(&x, &y);
         }

@@ -125,6 +125,8 @@ fn objective(context: &mut Context, entry: &Entry, table: &Table, level: Level, 
     let (goal, maximize) = match (table.get("minimize"), table.get("maximize")) {
         (Some(goal), None) => (goal, false),
         (None, Some(goal)) => (goal, true),
+        // A misspelt key has been reported already.
+        (None, None) if table.entries.iter().any(|entry| entry.key != "subject_to") => return,
         (None, None) => {
             let message = format!("[{}] has no objective", entry.key);
             return context.report(Diagnostic::new(message).at(&entry.key_place, "").help(help));

@@ -2,6 +2,7 @@
 
 use bilevel::expr::{Level, Shape};
 use bilevel::problem::NamedValues;
+use bilevel::set::ConvexSet;
 
 use crate::context::Context;
 use crate::diagnostic::Diagnostic;
@@ -61,11 +62,49 @@ pub(crate) fn known(context: &mut Context, table: &Table, variables: &[Variable]
                         point.0.push((name.to_string(), values));
                     }
                 }
-                None => unknown(context, entry, variables, "[known]", &KEYS),
+                None => match whole_level(context, entry, variables) {
+                    Some((Level::Leader, values)) => known.x = values,
+                    Some((Level::Follower, values)) => known.y = values,
+                    None => unknown(context, entry, variables, "[known]", &KEYS),
+                },
             },
         }
     }
     known
+}
+
+/// `x` or `y` where no variable has that name: all values of the leader or of the follower, one after another. Nothing if
+/// the key is another one; empty values after a mistake.
+fn whole_level(context: &mut Context, entry: &Entry, variables: &[Variable]) -> Option<(Level, NamedValues)> {
+    let level = match entry.key.as_str() {
+        "x" => Level::Leader,
+        "y" => Level::Follower,
+        _ => return None,
+    };
+    let Some(flat) = context.numbers(&entry.node, "write a number, or an array of numbers") else {
+        return Some((level, NamedValues::default()));
+    };
+    let mine: Vec<&Variable> = variables.iter().filter(|variable| variable.level == level).collect();
+    let total: usize = mine.iter().map(|variable| variable.declared.shape.len()).sum();
+    if total != flat.len() {
+        let name = variables_table(level);
+        let diagnostic = Diagnostic::new(format!("the {name} has {total} values, got {}", flat.len()))
+            .at(&entry.node.place, format!("{} numbers", flat.len()))
+            .help(format!(
+                "without a variable `{}`, give all values of the {name} in the order of declaration",
+                entry.key
+            ));
+        context.report(diagnostic);
+        return Some((level, NamedValues::default()));
+    }
+    let mut rest = flat.as_slice();
+    let mut values = Vec::new();
+    for variable in mine {
+        let (own, others) = rest.split_at(variable.declared.shape.len());
+        values.push((variable.name.clone(), own.to_vec()));
+        rest = others;
+    }
+    Some((level, NamedValues(values)))
 }
 
 /// A string or an array of strings.
@@ -78,13 +117,8 @@ pub(crate) fn strings(context: &mut Context, node: &Node) -> Vec<String> {
     items.iter().filter_map(|item| context.string(item, help).map(str::to_string)).collect()
 }
 
-/// Reads `[start]` into flat vectors (x, y); every variable must be there.
-pub(crate) fn start(
-    context: &mut Context,
-    entry: &Entry,
-    table: &Table,
-    variables: &[Variable],
-) -> Option<(Vec<f64>, Vec<f64>)> {
+/// Reads `[start]` into flat vectors (x, y). A variable without a start begins at the point of its set nearest to 0.
+pub(crate) fn start(context: &mut Context, table: &Table, variables: &[Variable]) -> Option<(Vec<f64>, Vec<f64>)> {
     for entry in &table.entries {
         if !variables.iter().any(|variable| variable.name == entry.key) {
             unknown(context, entry, variables, "[start]", &[]);
@@ -93,27 +127,23 @@ pub(crate) fn start(
     if table.entries.is_empty() {
         return None;
     }
-    let (mut x, mut y) = (Some(Vec::new()), Some(Vec::new()));
+    let (mut x, mut y) = (Vec::new(), Vec::new());
     for variable in variables {
-        let found = match table.get(&variable.name) {
-            Some(entry) => values(context, entry, variable),
+        let n = variable.declared.shape.len();
+        let values = match table.get(&variable.name) {
+            Some(entry) => values(context, entry, variable).unwrap_or_else(|| vec![0.0; n]),
             None => {
-                let level = variables_table(variable.level);
-                let diagnostic = Diagnostic::new(format!("[start] has no value for `{}`", variable.name))
-                    .at(&entry.key_place, "")
-                    .also(&variable.place, format!("a variable of the {level}"))
-                    .help("give a start for every variable, or leave [start] out");
-                context.report(diagnostic);
-                None
+                let mut nearest = vec![0.0; n];
+                variable.declared.set.project(&vec![0.0; n], &mut nearest);
+                nearest
             }
         };
-        let flat = if variable.level == Level::Leader { &mut x } else { &mut y };
-        match (found, flat.as_mut()) {
-            (Some(values), Some(flat)) => flat.extend(values),
-            _ => *flat = None,
+        match variable.level {
+            Level::Leader => x.extend(values),
+            Level::Follower => y.extend(values),
         }
     }
-    Some((x?, y?))
+    Some((x, y))
 }
 
 /// The values of a variable: as many numbers as it has entries, or one number for all.
