@@ -61,7 +61,10 @@ fn trace() {
         case.nlp.second_derivatives = false;
         let start = case.start.clone();
         let mut show = |i: &Iteration| {
-            println!("{:4} f {:.6e} viol {:.1e} stat {:.1e} step {:.1e} z {:.6?}", i.number, i.objective, i.violation, i.stationarity, i.step, i.z);
+            println!(
+                "{:4} f {:.6e} viol {:.1e} stat {:.1e} step {:.1e} z {:.6?}",
+                i.number, i.objective, i.violation, i.stationarity, i.step, i.z
+            );
             true
         };
         let s = solve_with(&mut case.nlp, &start, &Settings::default(), Some(&mut show));
