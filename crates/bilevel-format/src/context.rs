@@ -1,6 +1,7 @@
 //! What all sections of a problem file share while it is read: the mistakes found so far, and typed access to values.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -120,7 +121,8 @@ impl Context {
 
     /// Reports a mistake in the formula `value` that was read from `place`.
     pub(crate) fn formula_mistake(&mut self, place: &Place, value: &str, error: &ParseError) {
-        let mut diagnostic = Diagnostic::new(error.kind.to_string()).at(&locate(place, value, &error.span), &*error.label);
+        let mut diagnostic =
+            Diagnostic::new(error.kind.to_string()).at(&locate(place, value, &error.span), &*error.label);
         for (span, label) in &error.others {
             diagnostic = diagnostic.also(&locate(place, value, span), label);
         }
@@ -168,10 +170,18 @@ pub(crate) fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
     if !about.is_file() {
         return Err("it is not a file".to_string());
     }
+    let too_large = |length: u64| format!("it has {} MB, the limit is {} MB", length >> 20, limit >> 20);
     if about.len() > limit {
-        return Err(format!("it has {} MB, the limit is {} MB", about.len() >> 20, limit >> 20));
+        return Err(too_large(about.len()));
     }
-    fs::read(path).map_err(|error| reason(&error))
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).map_err(|error| reason(&error))?;
+    // Some files hold more than they say.
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| reason(&error))?;
+    if bytes.len() as u64 > limit {
+        return Err(too_large(bytes.len() as u64));
+    }
+    Ok(bytes)
 }
 
 fn reason(error: &std::io::Error) -> String {
