@@ -729,10 +729,7 @@ pub fn complementarity() -> Vec<(Case, usize)> {
             ]),
             3,
         ),
-        (
-            Case::new("corner", |x| vec![&x[0] + &x[1], &x[0] * &x[1]], &[1.0, 2.0], 0.0).bounds(&[0.0; 2], &[INF; 2]),
-            1,
-        ),
+        (Case::new("corner", |x| vec![&x[0] + &x[1], &x[0] * &x[1]], &[1.0, 2.0], 0.0).bounds(&[0.0; 2], &[INF; 2]), 1),
         (
             Case::new(
                 "either axis",
@@ -754,25 +751,15 @@ pub fn complementarity() -> Vec<(Case, usize)> {
             1,
         ),
         (
-            Case::new(
-                "jr1",
-                |x| vec![(&x[0] - 1.0).pow(2) + x[1].pow(2), &x[1] * (&x[1] - &x[0])],
-                &[0.0, 2.0],
-                0.5,
-            )
-            .bounds(&[-INF, 0.0], &[INF; 2])
-            .rows(&[(&[-1.0, 1.0], 0.0, INF)]),
+            Case::new("jr1", |x| vec![(&x[0] - 1.0).pow(2) + x[1].pow(2), &x[1] * (&x[1] - &x[0])], &[0.0, 2.0], 0.5)
+                .bounds(&[-INF, 0.0], &[INF; 2])
+                .rows(&[(&[-1.0, 1.0], 0.0, INF)]),
             1,
         ),
         (
-            Case::new(
-                "jr2",
-                |x| vec![(&x[1] - 1.0).pow(2) + x[0].pow(2), &x[1] * (&x[1] - &x[0])],
-                &[0.0, 0.5],
-                0.5,
-            )
-            .bounds(&[-INF, 0.0], &[INF; 2])
-            .rows(&[(&[-1.0, 1.0], 0.0, INF)]),
+            Case::new("jr2", |x| vec![(&x[1] - 1.0).pow(2) + x[0].pow(2), &x[1] * (&x[1] - &x[0])], &[0.0, 0.5], 0.5)
+                .bounds(&[-INF, 0.0], &[INF; 2])
+                .rows(&[(&[-1.0, 1.0], 0.0, INF)]),
             1,
         ),
         (
@@ -819,10 +806,25 @@ pub fn relax(case: &mut Case, pairs: usize, t: f64) {
 pub fn kinks() -> Vec<Case> {
     vec![
         Case::new("absolute values", |x| vec![(&x[0] - 1.0).abs() + 2.0 * (&x[1] + 2.0).abs()], &[5.0, 3.0], 0.0),
-        Case::new("kink on a valley", |x| vec![(&x[0] - x[1].pow(2)).abs() + 0.1 * (&x[1] - 1.0).pow(2)], &[2.0, -1.0], 0.0),
-        Case::new("kinked constraint", |x| vec![x[0].pow(2) + x[1].pow(2), (&x[0] - 1.0).abs() - &x[1]], &[3.0, 4.0], 0.5)
-            .constraints(&[(-INF, 0.0)]),
-        Case::new("root at its end", |x| vec![&x[0] - 2.0 * x[0].sqrt() + (&x[1] - 3.0).abs().sqrt()], &[9.0, 4.0], -1.0)
-            .bounds(&[0.0, 0.0], &[INF; 2]),
+        Case::new(
+            "kink on a valley",
+            |x| vec![(&x[0] - x[1].pow(2)).abs() + 0.1 * (&x[1] - 1.0).pow(2)],
+            &[2.0, -1.0],
+            0.0,
+        ),
+        Case::new(
+            "kinked constraint",
+            |x| vec![x[0].pow(2) + x[1].pow(2), (&x[0] - 1.0).abs() - &x[1]],
+            &[3.0, 4.0],
+            0.5,
+        )
+        .constraints(&[(-INF, 0.0)]),
+        Case::new(
+            "root at its end",
+            |x| vec![&x[0] - 2.0 * x[0].sqrt() + (&x[1] - 3.0).abs().sqrt()],
+            &[9.0, 4.0],
+            -1.0,
+        )
+        .bounds(&[0.0, 0.0], &[INF; 2]),
     ]
 }

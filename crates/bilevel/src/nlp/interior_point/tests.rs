@@ -56,9 +56,7 @@ fn no_solution_is_said() {
 
 #[test]
 fn degenerate_problems_come_close() {
-    check_all(degenerate(), |case, s| {
-        (s.objective - case.objective).abs() < 1e-3 && s.residuals.violation < 1e-4
-    });
+    check_all(degenerate(), |case, s| (s.objective - case.objective).abs() < 1e-3 && s.residuals.violation < 1e-4);
     // Without an interior or multipliers, but reached to the accuracy that the violation allows.
     for (mut case, expected) in degenerate().into_iter().zip([true, true, false, true, false, true]) {
         assert_eq!(run(&mut case).status.is_success(), expected, "{}", case.name);
@@ -116,8 +114,8 @@ fn multipliers_are_sensitivities() {
 
 #[test]
 fn fixed_variables_get_their_multiplier() {
-    let mut case = Case::new("fixed", |x| vec![&x[0] * &x[1] + x[0].pow(2)], &[7.0, 0.0], 0.0)
-        .bounds(&[2.0, -1.0], &[2.0, 1.0]);
+    let mut case =
+        Case::new("fixed", |x| vec![&x[0] * &x[1] + x[0].pow(2)], &[7.0, 0.0], 0.0).bounds(&[2.0, -1.0], &[2.0, 1.0]);
     let s = run(&mut case);
     assert_eq!(s.z, [2.0, -1.0]);
     assert!((s.multipliers.bounds[0] - 3.0).abs() < 1e-9 && (s.multipliers.bounds[1] - 2.0).abs() < 1e-9);
@@ -190,7 +188,12 @@ fn bad_input_is_a_status() {
 fn undefined_regions_are_left() {
     let cases = || {
         vec![
-            Case::new("logarithms", |x| vec![-((&x[0] - 1.0).ln()) - (-&x[0] - &x[1] + 3.0).ln() + &x[1] * &x[1]], &[1.1, 1.0], 0.0),
+            Case::new(
+                "logarithms",
+                |x| vec![-((&x[0] - 1.0).ln()) - (-&x[0] - &x[1] + 3.0).ln() + &x[1] * &x[1]],
+                &[1.1, 1.0],
+                0.0,
+            ),
             Case::new("root", |x| vec![&x[0] - (&x[0] - 2.0).sqrt()], &[40.0], 1.75 + 0.0),
             Case::new("logarithm in a constraint", |x| vec![1.0 * &x[0], (x[0]).ln()], &[9.0], 0.5f64.exp())
                 .constraints(&[(0.5, INF)]),
@@ -287,7 +290,10 @@ fn trace() {
     for mut case in all.filter(|c| c.name == name) {
         let start = case.start.clone();
         let mut show = |i: &super::super::Iteration| {
-            println!("{:4} f {:.6e} viol {:.1e} stat {:.1e} mu {:.1e} step {:.1e} z {:.6?}", i.number, i.objective, i.violation, i.stationarity, i.barrier, i.step, i.z);
+            println!(
+                "{:4} f {:.6e} viol {:.1e} stat {:.1e} mu {:.1e} step {:.1e} z {:.6?}",
+                i.number, i.objective, i.violation, i.stationarity, i.barrier, i.step, i.z
+            );
             true
         };
         let s = solve_with(&mut case.nlp, &start, None, &Settings::default(), Some(&mut show));
