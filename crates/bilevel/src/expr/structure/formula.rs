@@ -1,6 +1,8 @@
 //! Formulas laid out component by component: dependence on the variables, and ranges.
 
-use super::{Block, Range, StructureError, VariableBounds, function};
+use super::degree::dominant;
+use super::function::{self, Piece};
+use super::{Block, Range, StructureError, VariableBounds};
 use crate::expr::{Expr, ExprError, Function, Level, Matrix, Node, NodeId, Op};
 
 /// Set in a component's mask if it depends on the leader's variables.
@@ -136,6 +138,24 @@ impl Formula {
             Op::MatVec { matrix, transpose } => {
                 let argument = self.argument(node, 0);
                 visit(matrix, *transpose, |i, j, _| masks[slots.start + i] |= masks[argument.start + j]);
+            }
+            Op::Map(f) => {
+                for i in 0..slots.len() {
+                    let from = self.operand(node, 0, i);
+                    // The positive part of something nonpositive depends on nothing.
+                    let flat = matches!(function::piece(*f, self.ranges[from]), Piece::Affine { slope: 0.0, .. });
+                    masks[slots.start + i] = if flat { 0 } else { masks[from] };
+                }
+            }
+            op @ (Op::Max | Op::Min) => {
+                for i in 0..slots.len() {
+                    let (a, b) = (masks[self.operand(node, 0, i)], masks[self.operand(node, 1, i)]);
+                    masks[slots.start + i] = match dominant(self, op, node, i) {
+                        Some(0) => a,
+                        Some(_) => b,
+                        None => a | b,
+                    };
+                }
             }
             op => {
                 for i in 0..slots.len() {

@@ -36,6 +36,7 @@ impl Structure {
         }
         let gather = Gather {
             formula: &self.formula,
+            block,
             degrees: &self.degrees[block as usize].degree,
             rows: rows(&self.formula, block, node as usize),
             hessian: Accumulator::new(self.formula.block_size(block)),
@@ -49,6 +50,7 @@ impl Structure {
 
 struct Gather<'a> {
     formula: &'a Formula,
+    block: Block,
     degrees: &'a [Degree],
     rows: Vec<Option<Row>>,
     hessian: Accumulator,
@@ -66,7 +68,7 @@ impl Gather<'_> {
             if let Some(row) = self.rows[slot].take() {
                 self.add_row(weight, &row);
                 self.rows[slot] = Some(row);
-            } else if self.degrees[slot] <= Degree::Affine {
+            } else if self.degrees[slot] <= Degree::Affine && self.block != Block::Both {
                 // Affine, with coefficients that depend on other variables: no part of the Hessian.
                 (self.linear, self.constant) = (None, None);
             } else {

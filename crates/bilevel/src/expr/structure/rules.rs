@@ -106,8 +106,7 @@ impl Pass<'_> {
         for (i, slot) in slots.enumerate() {
             if !formula.depends(slot, self.block) {
                 let nonnegative = formula.ranges[slot].is_nonnegative();
-                self.traits[slot] =
-                    Traits { root_convex: nonnegative, log_convex: nonnegative, ..Traits::CONSTANT };
+                self.traits[slot] = Traits { root_convex: nonnegative, log_convex: nonnegative, ..Traits::CONSTANT };
                 continue;
             }
             if !matches!(op, Op::MatVec { .. }) {
@@ -185,9 +184,8 @@ impl Pass<'_> {
             }
             Op::NormP(_) => {
                 // The quasi-norm is concave and nondecreasing on the nonnegative orthant.
-                let concave = sources().all(|(t, z)| {
-                    (t.concave && z.is_nonnegative()) || (t.convex && z.is_nonpositive())
-                });
+                let concave =
+                    sources().all(|(t, z)| (t.concave && z.is_nonnegative()) || (t.convex && z.is_nonpositive()));
                 Traits { concave, ..Traits::default() }
             }
         }
@@ -255,7 +253,8 @@ impl Pass<'_> {
         let argument = self.formula.argument(node, 0);
         let moving: Vec<bool> = argument.clone().map(|slot| self.formula.depends(slot, self.block)).collect();
         let affine = argument.clone().all(|slot| self.traits[slot].is_affine());
-        let growing = argument.clone().all(|slot| self.traits[slot].convex && self.formula.ranges[slot].is_nonnegative());
+        let growing =
+            argument.clone().all(|slot| self.traits[slot].convex && self.formula.ranges[slot].is_nonnegative());
         let mut entries = Vec::new();
         let mut nonnegative = true;
         visit(matrix, false, |i, j, q| {

@@ -36,7 +36,6 @@ impl Hessian {
     pub fn entries(&self) -> &[(u32, u32, Range)] {
         &self.0
     }
-
 }
 
 fn merge(entries: &mut Vec<(u32, u32, Range)>) {
@@ -264,7 +263,8 @@ impl Curves {
                 let argument = formula.argument(node, 0);
                 for (r, row) in rows_of(matrix, false).into_iter().enumerate() {
                     for (c, q) in row {
-                        let (a, b) = (self.curves[argument.start + r].as_ref()?, self.curves[argument.start + c].as_ref()?);
+                        let (a, b) =
+                            (self.curves[argument.start + r].as_ref()?, self.curves[argument.start + c].as_ref()?);
                         sum.add_product(Range::point(q), a, b);
                     }
                 }
@@ -333,11 +333,7 @@ impl Curves {
         let operand = |k| formula.operand(node, k, i);
         let fixed = |slot| !formula.depends(slot, self.block);
         let scaled = |a: usize, b: usize| {
-            if fixed(b) {
-                Some((a, formula.ranges[b]))
-            } else {
-                fixed(a).then(|| (b, formula.ranges[a]))
-            }
+            if fixed(b) { Some((a, formula.ranges[b])) } else { fixed(a).then(|| (b, formula.ranges[a])) }
         };
         match op {
             Op::Add | Op::Sum | Op::Gather(_) | Op::Concat => {
