@@ -165,6 +165,28 @@ impl Csr {
         Csr { rows: self.cols, cols: self.rows, starts, indices, values }
     }
 
+    /// The columns in a range (clipped to the matrix), renumbered from 0.
+    pub fn columns(&self, range: std::ops::Range<usize>) -> Csr {
+        let range = range.start.min(self.cols)..range.end.min(self.cols);
+        let mut out = Csr::empty(0, range.len());
+        for i in 0..self.rows {
+            for (j, value) in self.row(i).filter(|(j, _)| range.contains(j)) {
+                out.indices.push(j - range.start);
+                out.values.push(value);
+            }
+            out.starts.push(out.indices.len());
+        }
+        out.rows = self.rows;
+        out
+    }
+
+    /// The same matrix with zero columns added up to `cols`; no narrower than before.
+    pub fn widened(&self, cols: usize) -> Csr {
+        let mut out = self.clone();
+        out.cols = out.cols.max(cols);
+        out
+    }
+
     /// The rows of `self` above the rows of `below`.
     ///
     /// # Errors

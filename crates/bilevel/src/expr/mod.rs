@@ -12,13 +12,17 @@
 //! print.rs      Expr to text
 //! ```
 
+mod atom;
 mod graph;
 mod matrix;
 mod op;
 mod operators;
+pub mod lift;
 pub mod structure;
+mod tape;
 
 pub use graph::{Expr, ExprError, Graph, Node, NodeId, Shape};
 pub use matrix::Matrix;
 pub use op::{Function, Level, Op};
 pub use operators::concat;
+pub use tape::{Arg, Blocks, Evaluation, Hessian, Instruction, Span, Tape, TapeError, Workspace};

@@ -14,12 +14,17 @@ impl Family for Chks {
 
     fn plus(&self, z: f64, mu: f64) -> Jet {
         let root = z.hypot(2.0 * mu);
-        // For z < 0 the sum z + root cancels: use the conjugate form 4 mu^2 / (root - z), dividing first
-        // so that nothing overflows.
-        let value = if z >= 0.0 { 0.5 * (z + root) } else { 2.0 * mu * (mu / (root - z)) };
-        let first = value / root;
+        // The excess over max(z, 0) is (root - |z|) / 2, which cancels: use its conjugate form, dividing first so that
+        // nothing overflows.
+        let excess = 2.0 * mu * (mu / (root + z.abs()));
+        let slope = excess / root;
         let ratio = 2.0 * mu / root;
-        Jet { value, first, second: 0.5 * ratio * ratio / root }
+        let second = 0.5 * ratio * ratio / root;
+        if z > 0.0 {
+            Jet { value: z + excess, first: 1.0 - slope, second }
+        } else {
+            Jet { value: excess, first: slope, second }
+        }
     }
 
     fn plus_error(&self) -> f64 {
@@ -29,6 +34,6 @@ impl Family for Chks {
     fn abs(&self, z: f64, mu: f64) -> Jet {
         let root = z.hypot(2.0 * mu);
         let ratio = 2.0 * mu / root;
-        Jet { value: root, first: z / root, second: ratio * ratio / root }
+        Jet { value: root, first: if z.is_infinite() { z.signum() } else { z / root }, second: ratio * ratio / root }
     }
 }

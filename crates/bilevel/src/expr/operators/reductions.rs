@@ -86,6 +86,7 @@ impl Expr {
     pub fn norm2(&self) -> Expr {
         match self.shape() {
             Shape::Scalar => self.abs(),
+            Shape::Vector(0) if self.id().is_some() => self.graph().constant(0.0),
             Shape::Vector(n) => unary(Op::GroupNorms { starts: Arc::from([0, n]) }, self, Shape::Scalar),
         }
     }
