@@ -62,7 +62,9 @@ impl Status {
         match self {
             Status::Solved | Status::Optimal => "",
             Status::Feasible => "try more starts (--starts), a larger --budget, or a looser --tolerance",
-            Status::Relaxed => "the follower's answer is only nearly optimal: try more starts (--starts) or another seed",
+            Status::Relaxed => {
+                "the follower's answer is only nearly optimal: try more starts (--starts) or another seed"
+            }
             Status::Unsupported => "see docs/how-to-choose.md for what each method takes",
             Status::Stuck => "try more starts (--starts), another seed, or give a better start",
             Status::NotAttained => "a follower tolerance (--follower-tolerance 1e-3) makes the problem well posed",

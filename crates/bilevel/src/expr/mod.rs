@@ -14,10 +14,10 @@
 
 mod atom;
 mod graph;
+pub mod lift;
 mod matrix;
 mod op;
 mod operators;
-pub mod lift;
 pub mod structure;
 mod tape;
 

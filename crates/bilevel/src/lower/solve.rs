@@ -1,6 +1,6 @@
 //! Local solves of the follower's problem, by the interior-point method, with warm starts and counted work.
 
-use super::{Follower, FollowerProgram, Regulariser};
+use super::{Follower, FollowerProgram, Meter, Regulariser};
 use crate::nlp::{self, Multipliers, interior_point};
 use crate::problem::Failures;
 use crate::smooth::Smoothing;
@@ -39,23 +39,20 @@ pub struct LowerSolution {
 pub struct LowerSolver<'a> {
     program: FollowerProgram<'a>,
     settings: interior_point::Settings,
-    solves: u64,
+    meter: Meter,
 }
 
 impl<'a> LowerSolver<'a> {
-    /// A solver for `follower`; a failing user's function is recorded in `failures`.
-    pub fn new(follower: &'a Follower, failures: &Failures) -> Self {
-        Self { program: FollowerProgram::new(follower, failures), settings: interior_point::Settings::default(), solves: 0 }
+    /// A solver for `follower`; a failing user's function is recorded in `failures`, every solve
+    /// counted by `meter`.
+    pub fn new(follower: &'a Follower, failures: &Failures, meter: &Meter) -> Self {
+        let settings = interior_point::Settings::default();
+        Self { program: FollowerProgram::new(follower, failures), settings, meter: meter.clone() }
     }
 
     /// The follower.
     pub fn follower(&self) -> &'a Follower {
         self.program.follower()
-    }
-
-    /// Number of solves so far.
-    pub fn solves(&self) -> u64 {
-        self.solves
     }
 
     /// Minimises over ỹ at `x`, from `start` (y or ỹ; missing auxiliary entries are filled in).
@@ -66,7 +63,7 @@ impl<'a> LowerSolver<'a> {
         smoothing: Smoothing<'a>,
         regulariser: &Regulariser,
     ) -> LowerSolution {
-        self.solves += 1;
+        self.meter.count();
         self.program.fix(x, smoothing, regulariser);
         let start = self.follower().extend(x, start);
         let found = interior_point::solve(&mut self.program, &start, &self.settings);

@@ -110,8 +110,7 @@ impl Polisher {
             polisher.bound_sides[j] = guess(z[j], bounds[j], problem.lower[j], problem.upper[j]);
         }
         for i in 0..m {
-            polisher.row_sides[i] =
-                guess(polisher.values[i], rows[i], problem.row_lower[i], problem.row_upper[i]);
+            polisher.row_sides[i] = guess(polisher.values[i], rows[i], problem.row_lower[i], problem.row_upper[i]);
         }
         polisher
     }

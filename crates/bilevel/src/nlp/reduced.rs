@@ -286,8 +286,7 @@ impl<'a> Reduced<'a> {
     /// sign convention. The multipliers of fixed variables are what stationarity asks for at the point `z`.
     pub fn multipliers(&mut self, z: &[f64], bounds: &[f64], rows: &[f64]) -> Multipliers {
         let (r, k) = (self.nlp.frame().rows.rows(), self.full_weights.len());
-        let mut out =
-            Multipliers { bounds: vec![0.0; self.full.len()], rows: vec![0.0; r], constraints: vec![0.0; k] };
+        let mut out = Multipliers { bounds: vec![0.0; self.full.len()], rows: vec![0.0; r], constraints: vec![0.0; k] };
         for (&j, b) in self.free.iter().zip(bounds) {
             out.bounds[j] = b / self.objective_scale;
         }

@@ -80,8 +80,7 @@ impl Jet {
         out.value = self.value * other.value;
         for i in 0..d {
             for j in 0..d {
-                out.hessian[i * d + j] +=
-                    self.gradient[i] * other.gradient[j] + self.gradient[j] * other.gradient[i];
+                out.hessian[i * d + j] += self.gradient[i] * other.gradient[j] + self.gradient[j] * other.gradient[i];
             }
         }
         out
@@ -351,15 +350,10 @@ pub fn collection() -> Vec<Case> {
             .bounds(&[2.0, -50.0], &[50.0, 50.0])
             .rows(&[(&[10.0, -1.0], 10.0, INF)])
             .at(&[2.0, 0.0]),
-        Case::new(
-            "HS22",
-            |x| vec![(&x[0] - 2.0).pow(2) + (&x[1] - 1.0).pow(2), &x[1] - x[0].pow(2)],
-            &[2.0, 2.0],
-            1.0,
-        )
-        .rows(&[(&[1.0, 1.0], -INF, 2.0)])
-        .constraints(&[GE])
-        .at(&[1.0, 1.0]),
+        Case::new("HS22", |x| vec![(&x[0] - 2.0).pow(2) + (&x[1] - 1.0).pow(2), &x[1] - x[0].pow(2)], &[2.0, 2.0], 1.0)
+            .rows(&[(&[1.0, 1.0], -INF, 2.0)])
+            .constraints(&[GE])
+            .at(&[1.0, 1.0]),
         Case::new(
             "HS24",
             |x| vec![1.0 / (27.0 * 3f64.sqrt()) * (((&x[0] - 3.0).pow(2) - 9.0) * x[1].pow(3))],
@@ -371,12 +365,7 @@ pub fn collection() -> Vec<Case> {
         .at(&[3.0, 3f64.sqrt()]),
         Case::new(
             "HS26",
-            |x| {
-                vec![
-                    (&x[0] - &x[1]).pow(2) + (&x[1] - &x[2]).pow(4),
-                    (x[1].pow(2) + 1.0) * &x[0] + x[2].pow(4) - 3.0,
-                ]
-            },
+            |x| vec![(&x[0] - &x[1]).pow(2) + (&x[1] - &x[2]).pow(4), (x[1].pow(2) + 1.0) * &x[0] + x[2].pow(4) - 3.0],
             &[-2.6, 2.0, 2.0],
             0.0,
         )
@@ -583,14 +572,24 @@ pub fn collection() -> Vec<Case> {
             (5.0 - 5f64.sqrt()) / 2.0,
         )
         .constraints(&[(1.0, 1.0)]),
-        Case::new("entropy", |x| vec![&x[0] * x[0].ln() + &x[1] * x[1].ln() + &x[2] * x[2].ln()], &[0.1, 0.1, 0.8], -(3f64.ln()))
-            .bounds(&[0.0; 3], &[INF; 3])
-            .rows(&[(&[1.0; 3], 1.0, 1.0)])
-            .at(&[1.0 / 3.0; 3]),
+        Case::new(
+            "entropy",
+            |x| vec![&x[0] * x[0].ln() + &x[1] * x[1].ln() + &x[2] * x[2].ln()],
+            &[0.1, 0.1, 0.8],
+            -(3f64.ln()),
+        )
+        .bounds(&[0.0; 3], &[INF; 3])
+        .rows(&[(&[1.0; 3], 1.0, 1.0)])
+        .at(&[1.0 / 3.0; 3]),
         Case::new("log barrier outside", |x| vec![-(x[0].ln()) + &x[0]], &[1e-3], 1.0).at(&[1.0]),
         Case::new("linear programme, degenerate vertex", |x| vec![-&x[0] - &x[1]], &[0.2, 0.1], -2.0)
             .bounds(&[0.0; 2], &[INF; 2])
-            .rows(&[(&[1.0, 0.0], -INF, 1.0), (&[0.0, 1.0], -INF, 1.0), (&[1.0, 1.0], -INF, 2.0), (&[2.0, 1.0], -INF, 3.0)])
+            .rows(&[
+                (&[1.0, 0.0], -INF, 1.0),
+                (&[0.0, 1.0], -INF, 1.0),
+                (&[1.0, 1.0], -INF, 2.0),
+                (&[2.0, 1.0], -INF, 3.0),
+            ])
             .at(&[1.0, 1.0]),
         Case::new("linear programme, edge of solutions", |x| vec![&x[0] + &x[1]], &[3.0, 0.5], 1.0)
             .bounds(&[0.0; 2], &[INF; 2])
@@ -604,9 +603,14 @@ pub fn collection() -> Vec<Case> {
         Case::new("singular quadratic", |x| vec![(&x[0] + &x[1] - 1.0).pow(2)], &[4.0, 7.0], 0.0),
         Case::new("singular quadratic in a box", |x| vec![(&x[0] + &x[1] - 1.0).pow(2)], &[0.4, 0.7], 0.0)
             .bounds(&[0.0; 2], &[1.0; 2]),
-        Case::new("fixed variable", |x| vec![(&x[0] - &x[1]).pow(2) + (&x[1] - 2.0).pow(2) + &x[2]], &[0.0, 9.0, 5.0], 8.25)
-            .bounds(&[-1.0, 3.5, 6.0], &[3.5, 3.5, 6.0])
-            .at(&[3.5, 3.5, 6.0]),
+        Case::new(
+            "fixed variable",
+            |x| vec![(&x[0] - &x[1]).pow(2) + (&x[1] - 2.0).pow(2) + &x[2]],
+            &[0.0, 9.0, 5.0],
+            8.25,
+        )
+        .bounds(&[-1.0, 3.5, 6.0], &[3.5, 3.5, 6.0])
+        .at(&[3.5, 3.5, 6.0]),
         Case::new("quartic bottom", |x| vec![x[0].pow(4) + x[1].pow(4)], &[1.0, 0.5], 0.0),
     ]
 }
@@ -645,10 +649,15 @@ pub fn without_solution() -> Vec<(Case, super::Status)> {
             Infeasible,
         ),
         (
-            Case::new("disjoint discs", |x| {
-                let right = (&x[0] - 3.0).pow(2) + x[1].pow(2);
-                vec![1.0 * &x[1], x[0].pow(2) + x[1].pow(2), right]
-            }, &[5.0, 1.0], 0.0)
+            Case::new(
+                "disjoint discs",
+                |x| {
+                    let right = (&x[0] - 3.0).pow(2) + x[1].pow(2);
+                    vec![1.0 * &x[1], x[0].pow(2) + x[1].pow(2), right]
+                },
+                &[5.0, 1.0],
+                0.0,
+            )
             .constraints(&[(-INF, 1.0), (-INF, 1.0)]),
             Infeasible,
         ),
@@ -672,10 +681,15 @@ pub fn degenerate() -> Vec<Case> {
         )
         .bounds(&[0.0; 2], &[INF; 2])
         .constraints(&[GE]),
-        Case::new("touching discs", |x| {
-            let right = (&x[0] - 2.0).pow(2) + x[1].pow(2);
-            vec![&x[0] + &x[1], x[0].pow(2) + x[1].pow(2), right]
-        }, &[0.0, 0.5], 1.0)
+        Case::new(
+            "touching discs",
+            |x| {
+                let right = (&x[0] - 2.0).pow(2) + x[1].pow(2);
+                vec![&x[0] + &x[1], x[0].pow(2) + x[1].pow(2), right]
+            },
+            &[0.0, 0.5],
+            1.0,
+        )
         .constraints(&[(-INF, 1.0), (-INF, 1.0)]),
         Case::new("norm of zero", |x| vec![&x[0] - &x[1], (x[0].pow(2) + x[1].pow(2)).sqrt()], &[0.3, 0.4], 0.0)
             .constraints(&[(-INF, 0.0)]),

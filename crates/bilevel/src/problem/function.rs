@@ -8,8 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bilevel_linalg::Dense;
 
-use crate::expr::Expr;
-use crate::expr::tape::{Tape, Workspace};
+use crate::expr::{Expr, Tape, Workspace};
 use crate::smooth::Smoothing;
 
 /// A user's code could not evaluate a function.

@@ -7,7 +7,7 @@ use bilevel_linalg::Csr;
 
 use super::ball::BallFunction;
 use super::{Constraint, Function};
-use crate::expr::structure::affine_rows;
+use crate::expr::structure::{AffineRows, Structure, VariableBounds};
 use crate::expr::{Expr, Level};
 use crate::set::Description;
 
@@ -71,13 +71,12 @@ impl SystemBuilder {
 
     /// Adds `expr <= 0`, or `expr = 0`.
     pub fn formula(&mut self, expr: &Expr, equality: bool) {
-        match affine_rows(expr, self.n, self.m) {
+        match affine(expr, self.n, self.m) {
             Some(affine) => {
                 let first = self.row_upper.len();
-                for &(i, j, a) in &affine.triplets {
-                    self.triplets.push((first + i, j, a));
-                }
-                for &constant in &affine.constants {
+                for (i, &constant) in affine.constant.iter().enumerate() {
+                    self.triplets.extend(affine.leader.row(i).map(|(j, a)| (first + i, j, a)));
+                    self.triplets.extend(affine.follower.row(i).map(|(j, a)| (first + i, self.n + j, a)));
                     self.row_lower.push(if equality { -constant } else { f64::NEG_INFINITY });
                     self.row_upper.push(-constant);
                 }
@@ -105,7 +104,8 @@ impl SystemBuilder {
     /// Puts everything together.
     pub fn build(self) -> System {
         // Triplets are in range by construction; an empty matrix stands in otherwise.
-        let rows = Csr::from_triplets(self.row_upper.len(), self.n + self.m, &self.triplets).unwrap_or_default();
+        let rows = Csr::from_triplets(self.row_upper.len(), self.n + self.m, &self.triplets)
+            .unwrap_or_else(|| Csr::empty(self.row_upper.len(), self.n + self.m));
         System {
             rows,
             row_lower: self.row_lower,
@@ -124,4 +124,10 @@ impl SystemBuilder {
         self.functions.push(function);
         self.places.push(Place::Components(first..first + len));
     }
+}
+
+/// The coefficients of a formula that is affine in all variables.
+fn affine(expr: &Expr, n: usize, m: usize) -> Option<AffineRows> {
+    let structure = Structure::new(std::slice::from_ref(expr), &VariableBounds::unbounded(n, m)).ok()?;
+    structure.affine_rows(*structure.roots().first()?)
 }

@@ -1,8 +1,9 @@
 //! What the structure of a problem says, and both levels in the forms that methods take.
 
+use crate::expr::Blocks;
 use crate::expr::structure::{Block, Structure, VariableBounds};
 use crate::lower::Follower;
-use crate::problem::{Problem, Side};
+use crate::problem::{Function, Problem, Side};
 use crate::set::ConvexSet;
 use crate::upper::{Leader, Levels};
 
@@ -42,8 +43,7 @@ impl Analysis {
         let upper = facts(problem.leader(), &bounds, Block::Both);
         let follower = Follower::direct(problem);
         let leader = Leader::new(problem, &follower);
-        let exact_follower =
-            if lower.smooth { Some(follower.clone()) } else { Follower::epigraph(problem, &bounds) };
+        let exact_follower = if lower.smooth { Some(follower.clone()) } else { Follower::epigraph(problem, &bounds) };
         let exact_leader = exact_follower.as_ref().map(|follower| Leader::new(problem, follower));
         let levels = Levels { follower, leader, exact_follower, exact_leader, convex: lower.convex };
         Self {
@@ -51,8 +51,8 @@ impl Analysis {
             convexity: if lower.convex { FollowerConvexity::Structure } else { FollowerConvexity::Unknown },
             smooth: lower.smooth,
             leader_smooth: upper.smooth,
-            coupled_lower: constraints_depend(problem.follower(), Block::Leader),
-            coupled_upper: constraints_depend(problem.leader(), Block::Follower),
+            coupled_lower: constraints_depend(problem.follower(), Blocks::LEADER),
+            coupled_upper: constraints_depend(problem.leader(), Blocks::FOLLOWER),
             levels,
         }
     }
@@ -67,8 +67,7 @@ fn bounds(problem: &Problem) -> VariableBounds {
         (lower, upper)
     };
     let (x, y) = (of(problem.leader()), of(problem.follower()));
-    VariableBounds::new(&x.0, &x.1, &y.0, &y.1)
-        .unwrap_or_else(|_| VariableBounds::unbounded(problem.n(), problem.m()))
+    VariableBounds::new(&x.0, &x.1, &y.0, &y.1).unwrap_or_else(|_| VariableBounds::unbounded(problem.n(), problem.m()))
 }
 
 struct Facts {
@@ -95,13 +94,9 @@ fn facts(side: &Side, bounds: &VariableBounds, block: Block) -> Facts {
     facts
 }
 
-fn constraints_depend(side: &Side, block: Block) -> bool {
-    side.constraints.iter().any(|constraint| match constraint.function.expr() {
-        None => true,
-        Some(expr) => expr.depends_on(if block == Block::Leader {
-            crate::expr::Level::Leader
-        } else {
-            crate::expr::Level::Follower
-        }),
+fn constraints_depend(side: &Side, on: Blocks) -> bool {
+    side.constraints.iter().any(|constraint| match &constraint.function {
+        Function::Formula { tape, .. } => tape.depends().meets(on),
+        Function::Custom(_) => true,
     })
 }

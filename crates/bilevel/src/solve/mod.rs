@@ -17,12 +17,10 @@ pub use options::Options;
 
 use std::time::{Duration, Instant};
 
-use rayon::prelude::*;
-
 use crate::evaluate;
 use crate::lower::LowerStatus;
 use crate::observe::{Observer, Silent, Stage};
-use crate::problem::{Attitude, Failures, Problem};
+use crate::problem::{Failures, Problem};
 use crate::solution::{Certificate, Multipliers, Solution, Status, Work};
 use crate::upper::Run;
 use portfolio::Start;
@@ -86,13 +84,7 @@ fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solution {
 }
 
 /// What an early end, a failing user's function or a follower without answers means for the status.
-fn finish_status(
-    solution: &mut Solution,
-    options: &Options,
-    runs: &[Run],
-    watch: &Watch<'_>,
-    failures: &Failures,
-) {
+fn finish_status(solution: &mut Solution, options: &Options, runs: &[Run], watch: &Watch<'_>, failures: &Failures) {
     if let Some(message) = failures.first() {
         solution.status = Status::Numerical;
         solution.message = format!("a user's function failed: {message}");

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{Analysis, Options};
 use crate::expr::structure::Range;
-use crate::lower::{Follower, LowerSolver, Pool, PoolSettings};
+use crate::lower::{Follower, LowerSolver, Meter, Pool, PoolSettings};
 use crate::observe::Observer;
 use crate::problem::{At, Failures, FunctionEvaluator, Problem};
 use crate::set::ConvexSet;
@@ -35,7 +35,10 @@ pub fn starts(problem: &Problem, analysis: &Analysis, options: &Options) -> Vec<
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
     let first = match problem.start() {
         Some((x, y)) => (x.to_vec(), y.to_vec()),
-        None => (central(problem.leader(), analysis.bounds.leader()), central(problem.follower(), analysis.bounds.follower())),
+        None => (
+            central(problem.leader(), analysis.bounds.leader()),
+            central(problem.follower(), analysis.bounds.follower()),
+        ),
     };
     (0..options.starts.max(1))
         .map(|k| {
@@ -93,8 +96,12 @@ fn sampled(set: &impl ConvexSet, bounds: &[Range], centre: &[f64], rng: &mut Cha
 pub fn check_start(problem: &Problem, starts: &[Start], failures: &Failures) -> Result<(), String> {
     let mut bad = "F";
     for start in starts {
-        let mut value = |side: &crate::problem::Side| {
-            FunctionEvaluator::new(&side.objective, problem.n(), problem.m(), failures).value(At { x: &start.x, y: &start.y, smoothing: Smoothing::EXACT })
+        let value = |side: &crate::problem::Side| {
+            FunctionEvaluator::new(&side.objective, problem.n(), problem.m(), failures).value(At {
+                x: &start.x,
+                y: &start.y,
+                smoothing: Smoothing::EXACT,
+            })
         };
         let (upper, lower) = (value(problem.leader()), value(problem.follower()));
         if !upper.is_nan() && !lower.is_nan() {
@@ -115,6 +122,7 @@ pub fn run(
     observer: &dyn Observer,
     failures: &Failures,
 ) -> Run {
+    let meter = Meter::new(budget);
     let method = SmoothedValue {
         problem,
         levels: &analysis.levels,
@@ -122,9 +130,9 @@ pub fn run(
         schedule: start.schedule.clone(),
         polish: PolishSettings::default(),
         failures: failures.clone(),
-        budget,
+        meter: meter.clone(),
     };
-    let models = |follower| value_model(follower, analysis, options, start, failures);
+    let models = |follower| value_model(follower, analysis, options, start, failures, &meter);
     method.run((&start.x, &start.y), &models, observer, number)
 }
 
@@ -135,8 +143,9 @@ pub fn value_model<'a>(
     options: &Options,
     start: &Start,
     failures: &Failures,
+    meter: &Meter,
 ) -> Box<dyn ValueModel + 'a> {
-    let solver = LowerSolver::new(follower, failures);
+    let solver = LowerSolver::new(follower, failures, meter);
     let y = follower.extend(&start.x, &start.y);
     if analysis.levels.convex {
         Box::new(QuadraticValue::new(solver, options.smoothing, &y))

@@ -3,7 +3,7 @@
 use super::portfolio::{Start, value_model};
 use super::{Analysis, Options, without_point};
 use crate::certificate::{FollowerCheck, check_follower, check_kkt, violation};
-use crate::lower::{LowerSolver, LowerStatus, Pool, PoolSettings, Regulariser};
+use crate::lower::{LowerSolver, LowerStatus, Meter, Pool, PoolSettings, Regulariser};
 use crate::observe::Observer;
 use crate::problem::{At, Failures, FunctionEvaluator, NamedValues, Place, Problem, Side};
 use crate::smooth::Smoothing;
@@ -186,8 +186,10 @@ impl Chooser<'_> {
             let estimated = |value, by: &str| Some(Measured { value, rigor: Rigor::Estimated, by: by.to_string() });
             certificate.follower_gap = estimated(check.gap.max(0.0), &check.by);
             certificate.follower_distance = estimated(check.distance, "distance to the independent solve's answer");
-            certificate.upper_error =
-                estimated(check.distance * self.upper_slope(best), "distance of y to S(x) times the gradient of F in y");
+            certificate.upper_error = estimated(
+                check.distance * self.upper_slope(best),
+                "distance of y to S(x) times the gradient of F in y",
+            );
         }
         certificate.kkt = self.kkt(run, work);
         let (stationarity, multipliers) = self.stationarity(best, work);
@@ -200,8 +202,12 @@ impl Chooser<'_> {
         let (n, m) = (self.problem.n(), self.problem.m());
         let mut gradient = vec![0.0; m];
         let at = At { x: &best.candidate.x, y: &best.candidate.y, smoothing: Smoothing::EXACT };
-        FunctionEvaluator::new(&self.problem.leader().objective, n, m, self.failures)
-            .add_gradient(at, &[1.0], None, Some(&mut gradient));
+        FunctionEvaluator::new(&self.problem.leader().objective, n, m, self.failures).add_gradient(
+            at,
+            &[1.0],
+            None,
+            Some(&mut gradient),
+        );
         gradient.iter().map(|g| g * g).sum::<f64>().sqrt()
     }
 
@@ -210,9 +216,11 @@ impl Chooser<'_> {
         let (x, y) = (point.x.clone(), point.y.clone());
         let start = Start { x, y, schedule: Schedule::direct(), seed: self.options.seed.wrapping_add(FRESH) };
         let levels = &self.analysis.levels;
-        let model = value_model(&levels.follower, self.analysis, self.options, &start, self.failures);
-        work.lower_solves += 1;
-        check_kkt(levels, point, model, self.options.smoothing, self.failures)
+        let meter = Meter::unlimited();
+        let model = value_model(&levels.follower, self.analysis, self.options, &start, self.failures, &meter);
+        let point = check_kkt(levels, point, model, self.options.smoothing, self.failures);
+        work.lower_solves += meter.used();
+        point
     }
 
     /// The residual of the combined optimality system at the answer, with multipliers from a fresh lower solve.
@@ -222,11 +230,12 @@ impl Chooser<'_> {
         let leader = levels.exact_leader.as_ref().unwrap_or(&levels.leader);
         let smoothing = self.final_smoothing();
         let (x, y) = (&best.candidate.x, &best.candidate.y);
-        let mut solver = LowerSolver::new(follower, self.failures);
+        let meter = Meter::unlimited();
+        let mut solver = LowerSolver::new(follower, self.failures, &meter);
         let full = follower.extend(x, y);
         let answer = solver.solve(x, &full, smoothing, &Regulariser::default());
         let ties = if levels.convex { Vec::new() } else { self.ties(&mut solver, x, answer.value) };
-        work.lower_solves += solver.solves();
+        work.lower_solves += meter.used();
         if answer.status != LowerStatus::Solved {
             return (None, Multipliers::default());
         }
@@ -285,7 +294,5 @@ const FRESH: u64 = 1 << 32;
 /// The most promising candidate left: feasible ones first, polished or exact answers before smoothed points, then by F.
 fn next(queue: &[Checked]) -> Option<usize> {
     let key = |c: &Checked| (c.violation > VIOLATION, c.candidate.source == "smoothed", c.upper);
-    (0..queue.len()).min_by(|&a, &b| {
-        key(&queue[a]).partial_cmp(&key(&queue[b])).unwrap_or(std::cmp::Ordering::Equal)
-    })
+    (0..queue.len()).min_by(|&a, &b| key(&queue[a]).partial_cmp(&key(&queue[b])).unwrap_or(std::cmp::Ordering::Equal))
 }

@@ -2,7 +2,7 @@
 //! point of (VFP_epsilon^mu) by SQP from the last one (Remark 2.16); then the polish to follower gap 0.
 
 use super::{Leader, PolishSettings, ValueFunctionProgramme, polish};
-use crate::lower::{Follower, LowerSolver, LowerStatus, Regulariser};
+use crate::lower::{Follower, LowerSolver, LowerStatus, Meter, Regulariser};
 use crate::nlp::{self, sqp};
 use crate::observe::{Observer, Stage};
 use crate::problem::{Failures, Problem};
@@ -88,6 +88,8 @@ pub struct Run {
     pub unbounded: bool,
     /// Lower solves.
     pub lower_solves: u64,
+    /// Whether the budget of lower solves ended the run.
+    pub over_budget: bool,
     /// Evaluations of F.
     pub upper_evaluations: u64,
 }
@@ -106,6 +108,8 @@ pub struct SmoothedValue<'a> {
     pub polish: PolishSettings,
     /// Where failures of a user's functions are kept.
     pub failures: Failures,
+    /// Counts lower solves against the run's budget.
+    pub meter: Meter,
 }
 
 impl<'a> SmoothedValue<'a> {
@@ -122,12 +126,9 @@ impl<'a> SmoothedValue<'a> {
         let model = models(&levels.follower);
         let mut programme =
             ValueFunctionProgramme::new(&levels.leader, &levels.follower, model, self.family, &self.failures);
-        let Some(mut z) = self.start(start, &mut programme, &mut run) else {
-            run.lower_solves = programme.model().lower_solves();
-            return run;
-        };
+        let Some(mut z) = self.start(start, &mut programme, &mut run) else { return run };
         for (iteration, &(mu, epsilon)) in self.schedule.0.iter().enumerate() {
-            if observer.interrupted() {
+            if self.must_stop(observer) {
                 break;
             }
             // (x_k, y_k, lambda_k): an approximate KKT point of (VFP_{epsilon_k}^{mu_k})
@@ -154,15 +155,18 @@ impl<'a> SmoothedValue<'a> {
                 upper: self.problem.leader().sense.apply(found.objective),
                 gap,
                 residual: found.residuals.scaled,
-                lower_solves: programme.model().lower_solves(),
+                lower_solves: self.meter.used(),
             });
         }
-        run.lower_solves = programme.model().lower_solves();
         run.upper_evaluations = programme.evaluations();
-        if !observer.interrupted() {
-            self.finish(&mut run, &z, models, observer, number);
-        }
+        self.finish(&mut run, &z, models, observer, number);
+        run.over_budget = self.meter.is_empty();
+        run.lower_solves = self.meter.used();
         run
+    }
+
+    fn must_stop(&self, observer: &dyn Observer) -> bool {
+        observer.interrupted() || self.meter.is_empty()
     }
 
     /// z = (x, y_mu(x), auxiliary variables): the start projected onto S_mu(x).
@@ -190,8 +194,13 @@ impl<'a> SmoothedValue<'a> {
         Some(z)
     }
 
-    fn solve_stage(&self, programme: &mut ValueFunctionProgramme<'a>, z: &[f64], observer: &dyn Observer) -> nlp::Solution {
-        sqp::solve_with(programme, z, &sqp::Settings::default(), &mut |_| !observer.interrupted())
+    fn solve_stage(
+        &self,
+        programme: &mut ValueFunctionProgramme<'a>,
+        z: &[f64],
+        observer: &dyn Observer,
+    ) -> nlp::Solution {
+        sqp::solve_with(programme, z, &sqp::Settings::default(), Some(&mut |_| !self.must_stop(observer)))
     }
 
     /// Stuck at a follower's local minimum that is not global, where the constraint qualification fails: starts the stage
@@ -253,15 +262,17 @@ impl<'a> SmoothedValue<'a> {
         let follower = self.levels.exact_follower.as_ref().unwrap_or(&self.levels.follower);
         let leader = self.levels.exact_leader.as_ref().unwrap_or(&self.levels.leader);
         let smoothing = self.final_smoothing();
-        let mut solver = LowerSolver::new(follower, &self.failures);
+        let mut solver = LowerSolver::new(follower, &self.failures, &self.meter);
         let answer = solver.solve(x, y, smoothing, &Regulariser::default());
         run.candidates.push(Candidate { x: x.to_vec(), y: y.to_vec(), residual: None, source: "smoothed" });
         if answer.status != LowerStatus::Solved {
             run.lower_failure = Some(answer.status);
-            run.lower_solves += solver.solves();
             return;
         }
         run.candidates.push(Candidate { x: x.to_vec(), y: answer.y[..m].to_vec(), residual: None, source: "answer" });
+        if self.must_stop(observer) {
+            return;
+        }
         let from = follower.extend(x, y);
         let mut value = (!self.levels.convex).then(|| models(follower));
         if let Some(value) = &mut value {
@@ -269,8 +280,7 @@ impl<'a> SmoothedValue<'a> {
             value.suggest(&from);
         }
         let start = (x, from.as_slice(), &answer.multipliers);
-        let polished =
-            polish(leader, follower, start, value.as_deref_mut(), smoothing, &self.polish, &self.failures);
+        let polished = polish(leader, follower, start, value.as_deref_mut(), smoothing, &self.polish, &self.failures);
         if let Some(polished) = polished {
             run.upper_evaluations += polished.evaluations;
             let own = polished.y[..m].to_vec();
@@ -288,11 +298,10 @@ impl<'a> SmoothedValue<'a> {
                 upper: f64::NAN,
                 gap: f64::NAN,
                 residual: polished.residual,
-                lower_solves: run.lower_solves + solver.solves(),
+                lower_solves: self.meter.used(),
             });
             run.candidates.push(Candidate { x: polished.x, y: own, residual, source: "polished" });
         }
-        run.lower_solves += solver.solves() + value.map_or(0, |value| value.lower_solves());
     }
 
     /// Exact where the follower has an exact smooth form, else the smallest smoothing that Newton's method resolves.

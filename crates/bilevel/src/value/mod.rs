@@ -49,7 +49,4 @@ pub trait ValueModel {
     fn regulariser(&self) -> Regulariser {
         Regulariser::default()
     }
-
-    /// Lower solves so far.
-    fn lower_solves(&self) -> u64;
 }

@@ -42,8 +42,4 @@ impl ValueModel for PoolValue<'_> {
         self.solver.value_gradient(best, &mut gradient);
         Ok(ValuePoint { value: best.value, gradient, y: best.y[..self.solver.follower().m].to_vec() })
     }
-
-    fn lower_solves(&self) -> u64 {
-        self.solver.solves()
-    }
 }

@@ -58,8 +58,4 @@ impl ValueModel for QuadraticValue<'_> {
     fn regulariser(&self) -> Regulariser {
         self.regulariser.clone()
     }
-
-    fn lower_solves(&self) -> u64 {
-        self.solver.solves()
-    }
 }

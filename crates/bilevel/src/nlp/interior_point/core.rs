@@ -331,7 +331,11 @@ impl Core {
         }
         let far = norm_inf(&self.point.x) > run.diverging || self.f < -run.diverging;
         if far && goal.is_none() {
-            return Some(if errors.primal <= 1e-6 * norm_inf(&self.point.x).max(1.0) { End::Unbounded } else { End::Stalled });
+            return Some(if errors.primal <= 1e-6 * norm_inf(&self.point.x).max(1.0) {
+                End::Unbounded
+            } else {
+                End::Stalled
+            });
         }
         (run.iterations >= run.limit).then_some(End::Limit)
     }
