@@ -23,7 +23,7 @@ impl Block {
 /// Nodes with, for every component of every node, its range and what it depends on. Components of all nodes are
 /// numbered one after the other; such a number is called a slot.
 #[derive(Debug)]
-pub(super) struct Formula {
+pub(in crate::expr) struct Formula {
     pub nodes: Vec<Node>,
     pub roots: Vec<NodeId>,
     /// The first slot of each node, and the number of slots.
@@ -147,16 +147,6 @@ impl Formula {
                     masks[slots.start + i] = if flat { 0 } else { masks[from] };
                 }
             }
-            op @ (Op::Max | Op::Min) => {
-                for i in 0..slots.len() {
-                    let (a, b) = (masks[self.operand(node, 0, i)], masks[self.operand(node, 1, i)]);
-                    masks[slots.start + i] = match dominant(self, op, node, i) {
-                        Some(0) => a,
-                        Some(_) => b,
-                        None => a | b,
-                    };
-                }
-            }
             op => {
                 for i in 0..slots.len() {
                     let mask = self.sources(op, node, i).fold(0, |mask, slot| mask | masks[slot]);
@@ -167,13 +157,17 @@ impl Formula {
         self.masks = masks;
     }
 
-    /// The slots that component `i` of a node reads; for matrix products all of the vector's.
+    /// The slots that component `i` of a node reads: of a maximum that one operand always wins, only the winner; of
+    /// matrix products the whole vector.
     pub fn sources(&self, op: &Op, node: usize, i: usize) -> Box<dyn Iterator<Item = usize> + '_> {
         let all = (0..self.nodes[node].args.len()).flat_map(move |k| self.argument(node, k));
         match op {
             Op::Variable { .. } | Op::Constant { .. } => Box::new(std::iter::empty()),
             Op::Add | Op::Sub | Op::Mul | Op::Div | Op::PowerOf | Op::Max | Op::Min => {
-                Box::new([self.operand(node, 0, i), self.operand(node, 1, i)].into_iter())
+                match dominant(self, op, node, i) {
+                    Some(k) => Box::new(std::iter::once(self.operand(node, k, i))),
+                    None => Box::new([self.operand(node, 0, i), self.operand(node, 1, i)].into_iter()),
+                }
             }
             Op::Neg | Op::Map(_) => Box::new(std::iter::once(self.operand(node, 0, i))),
             Op::Gather(indices) => Box::new(std::iter::once(self.argument(node, 0).start + indices[i])),
@@ -284,7 +278,7 @@ pub(super) fn visit(matrix: &Matrix, transpose: bool, mut see: impl FnMut(usize,
 }
 
 /// The nonzero entries of one row of the matrix, or of its transpose.
-pub(super) fn row_of(matrix: &Matrix, transpose: bool, row: usize) -> Vec<(usize, f64)> {
+pub(in crate::expr) fn row_of(matrix: &Matrix, transpose: bool, row: usize) -> Vec<(usize, f64)> {
     let all: Vec<(usize, f64)> = match (matrix, transpose) {
         (Matrix::Dense(a), false) => a.row(row).iter().copied().enumerate().collect(),
         (Matrix::Dense(a), true) => (0..a.rows()).map(|k| (k, a[(k, row)])).collect(),

@@ -5,7 +5,7 @@ use super::Range;
 use crate::expr::Function;
 
 /// A function on a range of its argument.
-pub(super) struct Local {
+pub(in crate::expr) struct Local {
     /// Encloses the values.
     pub values: Range,
     /// Encloses the one-sided slopes.
@@ -79,7 +79,12 @@ fn regular(values: Range, slopes: Range, second: Range) -> Local {
 }
 
 fn sigmoid(z: f64) -> f64 {
-    if z >= 0.0 { 1.0 / (1.0 + (-z).exp()) } else { 1.0 - 1.0 / (1.0 + z.exp()) }
+    if z >= 0.0 {
+        1.0 / (1.0 + (-z).exp())
+    } else {
+        let small = z.exp();
+        small / (1.0 + small)
+    }
 }
 
 fn softplus(z: f64) -> f64 {
@@ -87,7 +92,7 @@ fn softplus(z: f64) -> f64 {
 }
 
 /// What is known of `function` on `z`.
-pub(super) fn local(function: Function, z: Range) -> Local {
+pub(in crate::expr) fn local(function: Function, z: Range) -> Local {
     match function {
         Function::Exp => {
             let values = z.increasing(f64::exp);

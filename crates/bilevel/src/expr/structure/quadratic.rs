@@ -68,12 +68,17 @@ impl Gather<'_> {
             if let Some(row) = self.rows[slot].take() {
                 self.add_row(weight, &row);
                 self.rows[slot] = Some(row);
-            } else if self.degrees[slot] <= Degree::Affine && self.block != Block::Both {
+            } else if self.degrees[slot] <= Degree::Affine {
                 // Affine, with coefficients that depend on other variables: no part of the Hessian.
                 (self.linear, self.constant) = (None, None);
             } else {
                 self.expand(slot, weight)?;
             }
+        }
+        // Nothing is outside of both blocks: a part without coefficients is not defined.
+        let missing = self.linear.is_none() || self.constant.is_none();
+        if missing && self.block == Block::Both {
+            return None;
         }
         Some(QuadraticForm { hessian: self.hessian.finish()?, linear: self.linear, constant: self.constant })
     }
