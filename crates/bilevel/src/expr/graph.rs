@@ -30,6 +30,13 @@ impl Shape {
     }
 }
 
+impl From<usize> for Shape {
+    /// A vector of that length.
+    fn from(n: usize) -> Self {
+        Shape::Vector(n)
+    }
+}
+
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

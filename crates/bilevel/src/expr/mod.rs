@@ -18,6 +18,7 @@ pub mod lift;
 mod matrix;
 mod op;
 mod operators;
+pub mod parse;
 mod print;
 pub mod structure;
 mod tape;

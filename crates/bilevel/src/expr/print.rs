@@ -247,9 +247,15 @@ fn gather(z: Text, indices: &[usize], shape: Shape) -> Text {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::expr::{Graph, concat};
+    use std::cell::RefCell;
+
     use bilevel_linalg::Dense;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::expr::parse::{ParseErrorKind, Scope, parse_formula};
+    use crate::expr::structure::testing::{evaluate, genes, random_formula, variables};
+    use crate::expr::{Graph, concat};
 
     #[test]
     fn texts() {
@@ -285,6 +291,43 @@ mod tests {
             assert_eq!(expr.print(&name).unwrap(), expected);
         }
         assert_eq!((&x + w.sum()).to_string(), "x[0] + sum(y[0..4])");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1000))]
+        /// Reading what was printed gives the same node, or, where building simplifies once more, the same values.
+        #[test]
+        fn texts_can_be_read(genes in genes(), x in prop::array::uniform2(-2.0..2.0f64), y in prop::array::uniform5(-2.0..2.0f64)) {
+            let graph = Graph::new();
+            let expr = random_formula(&graph, &genes);
+            let matrices = RefCell::new(Vec::<Matrix>::new());
+            let name = |named: Named<'_>| match named {
+                Named::Variable { level: Level::Leader, offset, .. } => Some(format!("x{offset}")),
+                Named::Variable { shape: Shape::Scalar, offset, .. } => Some(format!("y{offset}")),
+                Named::Variable { .. } => Some("w".to_string()),
+                Named::Matrix(matrix) => {
+                    let mut known = matrices.borrow_mut();
+                    known.push(matrix.clone());
+                    Some(format!("A{}", known.len() - 1))
+                }
+                Named::Vector(_) => None,
+            };
+            let text = expr.print(&name).unwrap();
+            let mut scope = Scope::new(&graph);
+            for (name, variable) in ["x0", "x1", "y0", "y1", "w"].into_iter().zip(variables(&graph)) {
+                scope.define(name, variable);
+            }
+            for (i, matrix) in matrices.borrow().iter().enumerate() {
+                scope.matrix(format!("A{i}"), matrix.clone());
+            }
+            // Dividing by a constant zero is refused in a text.
+            let read = match parse_formula(&text, &scope) {
+                Err(error) if error.kind == ParseErrorKind::ZeroDivision => return Ok(()),
+                read => read.map_err(|error| TestCaseError::fail(format!("{error:?} in {text}")))?,
+            };
+            let (before, after) = (evaluate(&expr, &x, &y), evaluate(&read, &x, &y));
+            prop_assert_eq!(format!("{before:?}"), format!("{after:?}"), "{} {}", text, read);
+        }
     }
 
     #[test]

@@ -157,7 +157,9 @@ pub enum Status {
     Infeasible,
     /// The objective or the iterates diverge over feasible points.
     Unbounded,
-    /// Not a number at the start, a malformed frame, or no progress because of rounding or singular systems.
+    /// No step is accepted although the conditions do not hold: kinks, rounding, or a minimiser without multipliers.
+    Stalled,
+    /// Not a number at the start, or a malformed frame.
     Numerical,
     /// The iteration limit was reached.
     IterationLimit,

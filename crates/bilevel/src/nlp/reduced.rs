@@ -4,7 +4,8 @@
 //! Source of the scaling: Wächter & Biegler, *On the implementation of an interior-point filter line-search algorithm
 //! for large-scale nonlinear programming*, Math. Program. 106 (2006), section 3.8.
 
-use super::{Evaluations, Multipliers, Nlp, Status};
+use super::residual::Assessor;
+use super::{Evaluations, Multipliers, Nlp, Residuals, Status};
 use bilevel_linalg::Dense;
 
 /// Gradients larger than this at the start are scaled down to it.
@@ -152,9 +153,23 @@ impl<'a> Reduced<'a> {
         self.affine_count
     }
 
-    /// The problem behind it.
-    pub fn nlp(&mut self) -> &mut dyn Nlp {
-        self.nlp
+    /// The matrix of the affine rows over the free variables.
+    pub fn affine_matrix(&self) -> &Dense {
+        &self.affine
+    }
+
+    /// Writes the values of the affine rows into the first entries of `out`.
+    pub fn affine(&self, z: &[f64], out: &mut [f64]) {
+        let out = &mut out[..self.affine_count];
+        out.copy_from_slice(&self.affine_constant);
+        self.affine.mul_add(1.0, z, out);
+    }
+
+    /// Objective and residuals at a full point.
+    pub fn assess(&mut self, assessor: &mut Assessor, full: &[f64], multipliers: &Multipliers) -> (f64, Residuals) {
+        self.evaluations.values += 1;
+        self.evaluations.gradients += 1;
+        assessor.assess(self.nlp, full, multipliers)
     }
 
     /// The factor between the problem's objective and the scaled one.
@@ -211,9 +226,8 @@ impl<'a> Reduced<'a> {
     /// Writes the scaled rows r(z).
     pub fn values(&mut self, z: &[f64], out: &mut [f64]) {
         self.full(z);
-        let (affine, nonlinear) = out.split_at_mut(self.affine_count);
-        affine.copy_from_slice(&self.affine_constant);
-        self.affine.mul_add(1.0, z, affine);
+        self.affine(z, out);
+        let nonlinear = &mut out[self.affine_count..];
         if nonlinear.is_empty() {
             return;
         }
@@ -266,13 +280,15 @@ impl<'a> Reduced<'a> {
             }
         }
         let weight = weight * self.objective_scale;
-        self.evaluations.hessians += 1;
         if self.all_free {
-            return self.nlp.hessian(&self.full, weight, &self.full_weights, out);
+            let available = self.nlp.hessian(&self.full, weight, &self.full_weights, out);
+            self.evaluations.hessians += usize::from(available);
+            return available;
         }
         if !self.nlp.hessian(&self.full, weight, &self.full_weights, &mut self.full_hessian) {
             return false;
         }
+        self.evaluations.hessians += 1;
         for (a, &i) in self.free.iter().enumerate() {
             let from = self.full_hessian.row(i);
             for (o, &j) in out.row_mut(a).iter_mut().zip(&self.free) {

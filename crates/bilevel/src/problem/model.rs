@@ -28,6 +28,9 @@ pub enum ModelError {
         /// What is wrong.
         error: SetError,
     },
+    /// A set that could not be made.
+    #[error(transparent)]
+    BadSet(#[from] SetError),
     /// A formula with wrong shapes.
     #[error("in {place}: {error}")]
     Formula {
@@ -133,8 +136,8 @@ struct Draft {
 ///
 /// # fn main() -> Result<(), ModelError> {
 /// let mut model = Model::new();
-/// let x = model.leader("x", 1).within(Bounds::new(-5.0, 5.0))?;
-/// let y = model.follower("y", 1).within(Bounds::new(-2.0, 2.0))?;
+/// let x = model.leader("x", 1).within(Bounds::new(-5.0, 5.0)?)?;
+/// let y = model.follower("y", 1).within(Bounds::new(-2.0, 2.0)?)?;
 /// let problem = model.upper((&x - 2.0).norm2sq() + (&y - 1.0).norm2sq()).lower((&y - &x).norm2sq()).build()?;
 /// assert_eq!((problem.n(), problem.m()), (1, 1));
 /// # Ok(())

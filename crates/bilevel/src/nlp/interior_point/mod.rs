@@ -196,7 +196,8 @@ impl Solver<'_> {
             _ if error(self) <= self.settings.acceptable_tolerance => Status::Acceptable,
             End::Infeasible => Status::Infeasible,
             End::Limit => Status::IterationLimit,
-            _ => Status::Numerical,
+            End::Numerical => Status::Numerical,
+            _ => Status::Stalled,
         }
     }
 
@@ -251,9 +252,7 @@ impl Solver<'_> {
     fn keep(&mut self, problem: &mut Reduced, z: &[f64], bounds: &[f64], rows: &[f64]) -> bool {
         let multipliers = problem.multipliers(z, bounds, rows);
         let full = problem.full(z).to_vec();
-        problem.evaluations.values += 1;
-        problem.evaluations.gradients += 1;
-        let (objective, residuals) = self.assessor.assess(problem.nlp(), &full, &multipliers);
+        let (objective, residuals) = problem.assess(&mut self.assessor, &full, &multipliers);
         let better = self.best.as_ref().is_none_or(|b| residuals.scaled < b.residuals.scaled);
         if better {
             self.best = Some(Candidate { z: full, multipliers, objective, residuals });
