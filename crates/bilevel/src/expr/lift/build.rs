@@ -145,14 +145,12 @@ impl<'a> Builder<'a> {
         part.components.iter().map(of).collect()
     }
 
-    /// The bounds of variables that stand for the absolute values of `count` arguments of the part.
-    fn size_bounds(&self, part: &Part<'_>, least: f64, count: usize) -> Vec<Range> {
+    /// The bounds of variables that stand for a function of the first `count` entries of the part's argument: the image
+    /// of the argument's range where somebody counts on it, else `free`.
+    fn image(&self, part: &Part<'_>, count: usize, image: impl Fn(Range) -> Range, free: Range) -> Vec<Range> {
         let argument = self.structure.range(self.structure.nodes()[part.node].args[0]);
-        let of = |i: usize| {
-            let index = if part.whole { i } else { part.components[i] };
-            let size = argument[index].abs();
-            if self.ranged[part.node] { size } else { Range::new(least, f64::INFINITY) }
-        };
+        let entry = |i: usize| if part.whole { i } else { part.components[i] };
+        let of = |i: usize| if self.ranged[part.node] { image(argument[entry(i)]) } else { free };
         (0..count).map(of).collect()
     }
 
@@ -229,13 +227,11 @@ impl<'a> Builder<'a> {
                 let limit = self.graph.constant(delta);
                 let inner = before.min(&limit).max(&-limit);
                 let rest = (before - &inner).abs();
-                let beyond = |size: Range| Range::new(0.0, (size.upper() - delta).max(0.0));
-                let sizes = self.size_bounds(part, f64::NEG_INFINITY, part.components.len());
-                let (inside, outside): (Vec<Range>, Vec<Range>) = if self.ranged[part.node] {
-                    sizes.iter().map(|&size| (Range::new(-delta, delta), beyond(size))).unzip()
-                } else {
-                    (vec![Range::ALL; sizes.len()], vec![Range::ALL; sizes.len()])
-                };
+                let count = part.components.len();
+                let clamp = |z: Range| z.increasing(|z| z.clamp(-delta, delta));
+                let beyond = |z: Range| z.abs().increasing(|size| (size - delta).max(0.0));
+                let inside = self.image(part, count, clamp, Range::ALL);
+                let outside = self.image(part, count, beyond, Range::ALL);
                 let a = self.auxiliary(inner, &inside);
                 let b = self.auxiliary(rest, &outside);
                 self.at_most_zero(z - &a - &b);
@@ -258,7 +254,8 @@ impl<'a> Builder<'a> {
 
     /// Variables t >= |z|.
     fn size(&mut self, z: &Expr, before: &Expr, part: &Part<'_>, least: f64) -> Expr {
-        let t = self.auxiliary(before.abs(), &self.size_bounds(part, least, z.shape().len()));
+        let bounds = self.image(part, z.shape().len(), Range::abs, Range::new(least, f64::INFINITY));
+        let t = self.auxiliary(before.abs(), &bounds);
         self.at_most_zero(z - &t);
         self.at_most_zero(-z - &t);
         t

@@ -159,7 +159,7 @@ impl Range {
     }
 
     /// The image under a nondecreasing function.
-    pub(super) fn increasing(self, f: impl Fn(f64) -> f64) -> Range {
+    pub(in crate::expr) fn increasing(self, f: impl Fn(f64) -> f64) -> Range {
         Range::new(f(self.lower), f(self.upper))
     }
 
