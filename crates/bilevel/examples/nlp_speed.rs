@@ -147,9 +147,7 @@ fn main() {
         let cold = interior_point::solve(&mut problem, &start, &inner);
         let warm = || Some(interior_point::WarmStart { multipliers: &cold.multipliers, barrier: 1e-4 });
         problem.a.iter_mut().for_each(|a| *a += 0.01);
-        time(&format!("  warm, {name}"), || {
-            interior_point::solve_with(&mut problem, &cold.z, warm(), &inner, None)
-        });
+        time(&format!("  warm, {name}"), || interior_point::solve_with(&mut problem, &cold.z, warm(), &inner, None));
         time(&format!("sqp, {name}"), || sqp::solve(&mut problem, &start, &outer));
     }
     let mut hs71 = Hs71::new();

@@ -131,9 +131,7 @@ impl Frame {
         length("row_upper", self.row_upper.len(), self.rows.rows())?;
         length("constraint_upper", self.constraint_upper.len(), self.constraint_lower.len())?;
         let bounds = |part, lower: &[f64], upper: &[f64]| {
-            let bad = |(&l, &u): (&f64, &f64)| {
-                l.is_nan() || u.is_nan() || l == f64::INFINITY || u == f64::NEG_INFINITY
-            };
+            let bad = |(&l, &u): (&f64, &f64)| l.is_nan() || u.is_nan() || l == f64::INFINITY || u == f64::NEG_INFINITY;
             match lower.iter().zip(upper).position(bad) {
                 Some(index) => Err(FrameError::Bound { part, index }),
                 None => Ok(()),
@@ -239,8 +237,7 @@ impl Solution {
     /// The answer where nothing could be solved; `sizes` are d, r and k.
     fn failed(status: Status, start: &[f64], sizes: (usize, usize, usize)) -> Self {
         let (d, r, k) = sizes;
-        let multipliers =
-            Multipliers { bounds: vec![0.0; d], rows: vec![0.0; r], constraints: vec![0.0; k] };
+        let multipliers = Multipliers { bounds: vec![0.0; d], rows: vec![0.0; r], constraints: vec![0.0; k] };
         Self {
             status,
             z: start.to_vec(),

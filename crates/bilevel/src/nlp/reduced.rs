@@ -143,11 +143,6 @@ impl<'a> Reduced<'a> {
         self.sources.len()
     }
 
-    /// Whether row `i` is an equality.
-    pub fn is_equality(&self, i: usize) -> bool {
-        self.row_lower[i] == self.row_upper[i]
-    }
-
     /// How many of the rows, the first ones, are affine.
     pub fn affine_rows(&self) -> usize {
         self.affine_count
@@ -274,9 +269,9 @@ impl<'a> Reduced<'a> {
     /// Writes the Hessian of `weight * objective + Σ y_i r_i` (both triangles); false if the problem has none.
     pub fn hessian(&mut self, z: &[f64], weight: f64, y: &[f64], out: &mut Dense) -> bool {
         self.full(z);
-        for row in self.affine_count..self.rows() {
-            if let Source::Nonlinear(i) = self.sources[row] {
-                self.full_weights[i] = self.row_scale[row] * y[row];
+        for ((source, s), y) in self.sources.iter().zip(&self.row_scale).zip(y) {
+            if let Source::Nonlinear(i) = *source {
+                self.full_weights[i] = s * y;
             }
         }
         let weight = weight * self.objective_scale;
@@ -302,8 +297,7 @@ impl<'a> Reduced<'a> {
     /// sign convention. The multipliers of fixed variables are what stationarity asks for at the point `z`.
     pub fn multipliers(&mut self, z: &[f64], bounds: &[f64], rows: &[f64]) -> Multipliers {
         let (r, k) = (self.nlp.frame().rows.rows(), self.full_weights.len());
-        let mut out =
-            Multipliers { bounds: vec![0.0; self.full.len()], rows: vec![0.0; r], constraints: vec![0.0; k] };
+        let mut out = Multipliers { bounds: vec![0.0; self.full.len()], rows: vec![0.0; r], constraints: vec![0.0; k] };
         for (&j, b) in self.free.iter().zip(bounds) {
             out.bounds[j] = b / self.objective_scale;
         }

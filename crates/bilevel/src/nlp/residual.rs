@@ -65,12 +65,8 @@ impl Assessor {
             .max(sides.complementarity / objective.abs().max(1.0));
         let numbers = [objective, stationarity, sides.violation, sides.complementarity, scaled];
         let scaled = if numbers.iter().any(|v| v.is_nan()) || !sides.defined { f64::INFINITY } else { scaled };
-        let residuals = Residuals {
-            stationarity,
-            violation: sides.violation,
-            complementarity: sides.complementarity,
-            scaled,
-        };
+        let residuals =
+            Residuals { stationarity, violation: sides.violation, complementarity: sides.complementarity, scaled };
         (objective, residuals)
     }
 

@@ -98,7 +98,8 @@ impl Form {
             value += self.weight * problem.objective(z);
         }
         if let Some(p) = &self.proximal {
-            value += 0.5 * p.weights.iter().zip(z.iter().zip(&p.center)).map(|(w, (v, c))| w * (v - c) * (v - c)).sum::<f64>();
+            value += 0.5
+                * p.weights.iter().zip(z.iter().zip(&p.center)).map(|(w, (v, c))| w * (v - c) * (v - c)).sum::<f64>();
         }
         value
     }

@@ -14,8 +14,10 @@
 mod core;
 mod filter;
 mod form;
+mod measure;
 mod newton;
 mod restoration;
+mod search;
 #[cfg(test)]
 mod tests;
 
@@ -180,11 +182,13 @@ impl Solver<'_> {
             End::Numerical if self.best.is_none() => return Status::Numerical,
             _ => {}
         }
-        if error(self) > run.tolerance && problem.rows() > 0 && end != End::Infeasible {
+        let mut infeasible = end == End::Infeasible;
+        if error(self) > run.tolerance && problem.rows() > 0 && !infeasible {
             for price in PRICES {
                 match self.elastic(problem, price, run) {
                     End::Interrupted => return Status::Interrupted,
                     _ if error(self) <= run.tolerance => break,
+                    End::Infeasible => infeasible = true,
                     _ => {}
                 }
             }
@@ -194,7 +198,7 @@ impl Solver<'_> {
         }
         match end {
             _ if error(self) <= self.settings.acceptable_tolerance => Status::Acceptable,
-            End::Infeasible => Status::Infeasible,
+            _ if infeasible => Status::Infeasible,
             End::Limit => Status::IterationLimit,
             End::Numerical => Status::Numerical,
             _ => Status::Stalled,
@@ -228,7 +232,8 @@ impl Solver<'_> {
         run.limit = run.iterations + self.settings.max_iterations;
         let end = core.run(problem, run, None);
         self.offer(problem, &core);
-        end
+        standard.residual(problem, &core.point.x[..outer], &mut c);
+        restoration::judge(end, &mut core, &c, price, run.tolerance)
     }
 
     /// Keeps the core's point if it is better than the best so far, and polishes it.

@@ -34,6 +34,9 @@ const TRIALS: usize = 40;
 /// So many steps in a row below the step tolerance end the iteration.
 const SMALL_STEPS: usize = 3;
 
+/// Steps below this, relative to the point, say nothing about curvature.
+const NOISY: f64 = 1e-13;
+
 /// How SQP works. `Settings::default()` is meant for the value-function programme.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -405,9 +408,11 @@ impl<'s> Sqp<'s> {
             self.change[j] = self.trial_g[j] - self.g[j];
             length = length.max(self.correction[j].abs() / (1.0 + self.trial[j].abs()));
         }
-        self.trial_jacobian.transpose_mul_add(-1.0, &self.rows, &mut self.change);
-        self.jacobian.transpose_mul_add(1.0, &self.rows, &mut self.change);
-        self.bfgs.update(&self.correction, &mut self.change);
+        if length > NOISY {
+            self.trial_jacobian.transpose_mul_add(-1.0, &self.rows, &mut self.change);
+            self.jacobian.transpose_mul_add(1.0, &self.rows, &mut self.change);
+            self.bfgs.update(&self.correction, &mut self.change);
+        }
         std::mem::swap(&mut self.z, &mut self.trial);
         std::mem::swap(&mut self.at, &mut self.trial_values);
         std::mem::swap(&mut self.g, &mut self.trial_g);

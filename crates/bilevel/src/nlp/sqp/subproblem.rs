@@ -74,13 +74,13 @@ impl Subproblem {
     /// Ranges of the step at `z` where the rows have values `c`; no component moves further than `reach`.
     pub fn place(&mut self, problem: &Reduced, z: &[f64], c: &[f64], reach: f64) {
         self.noise = 4.0 * f64::EPSILON * z.iter().fold(1.0f64, |m, v| m.max(v.abs()));
-        for j in 0..z.len() {
-            self.lower[j] = (problem.lower[j] - z[j]).max(-reach);
-            self.upper[j] = (problem.upper[j] - z[j]).min(reach);
+        for (j, z) in z.iter().enumerate() {
+            self.lower[j] = (problem.lower[j] - z).max(-reach);
+            self.upper[j] = (problem.upper[j] - z).min(reach);
         }
-        for i in 0..c.len() {
-            self.row_lower[i] = problem.row_lower[i] - c[i];
-            self.row_upper[i] = if problem.is_equality(i) { self.row_lower[i] } else { problem.row_upper[i] - c[i] };
+        for (i, c) in c.iter().enumerate() {
+            self.row_lower[i] = problem.row_lower[i] - c;
+            self.row_upper[i] = problem.row_upper[i] - c;
         }
     }
 

@@ -54,22 +54,6 @@ fn degenerate_problems_come_close() {
 }
 
 #[test]
-fn trace() {
-    let Ok(name) = std::env::var("TRACE") else { return };
-    let all = collection().into_iter().chain(degenerate()).chain(without_solution().into_iter().map(|c| c.0));
-    for mut case in all.filter(|c| c.name == name) {
-        case.nlp.second_derivatives = false;
-        let start = case.start.clone();
-        let mut show = |i: &Iteration| {
-            println!("{:4} f {:.6e} viol {:.1e} stat {:.1e} step {:.1e} z {:.6?}", i.number, i.objective, i.violation, i.stationarity, i.step, i.z);
-            true
-        };
-        let s = solve_with(&mut case.nlp, &start, &Settings::default(), Some(&mut show));
-        println!("{}", line(case.name, &s));
-    }
-}
-
-#[test]
 fn complementarity_constraints_are_followed_to_the_limit() {
     let mut bad = Vec::new();
     for (mut case, pairs) in super::super::testing::complementarity() {
