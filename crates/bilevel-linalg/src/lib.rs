@@ -10,6 +10,7 @@ mod nnls;
 pub mod qp;
 mod qr;
 mod sparse;
+mod sparse_ldlt;
 mod svd;
 #[cfg(test)]
 mod testing;
@@ -22,4 +23,5 @@ pub use ldlt::{Inertia, Ldlt};
 pub use nnls::{NnlsSolution, nnls};
 pub use qr::PivotedQr;
 pub use sparse::Csr;
+pub use sparse_ldlt::SparseLdlt;
 pub use svd::{Svd, SymmetricEigen};

@@ -30,26 +30,38 @@ impl Csr {
         if triplets.iter().any(|&(i, j, _)| i >= rows || j >= cols) {
             return None;
         }
-        let mut sorted = triplets.to_vec();
-        sorted.sort_by_key(|&(i, j, _)| (i, j));
-        let (mut starts, mut indices, mut values) = (vec![0; rows + 1], Vec::new(), Vec::new());
-        let mut last = None;
-        for (i, j, value) in sorted {
-            if last == Some((i, j)) {
-                if let Some(v) = values.last_mut() {
-                    *v += value;
-                }
-            } else {
-                indices.push(j);
-                values.push(value);
-                starts[i + 1] += 1;
-                last = Some((i, j));
-            }
+        // Bucket the entries by row, then sort each row.
+        let mut starts = vec![0; rows + 1];
+        for &(i, _, _) in triplets {
+            starts[i + 1] += 1;
         }
         for i in 0..rows {
             starts[i + 1] += starts[i];
         }
-        Some(Self { rows, cols, starts, indices, values })
+        let mut next = starts.clone();
+        let mut entries = vec![(0, 0.0); triplets.len()];
+        for &(i, j, value) in triplets {
+            entries[next[i]] = (j, value);
+            next[i] += 1;
+        }
+        let mut out = Self::empty(rows, cols);
+        for i in 0..rows {
+            let row = &mut entries[starts[i]..starts[i + 1]];
+            // Stable: entries at one place are added in the order in which they were given.
+            row.sort_by_key(|e| e.0);
+            let begin = out.indices.len();
+            for &(j, value) in &*row {
+                match out.values.last_mut() {
+                    Some(last) if out.indices.len() > begin && out.indices.last() == Some(&j) => *last += value,
+                    _ => {
+                        out.indices.push(j);
+                        out.values.push(value);
+                    }
+                }
+            }
+            out.starts[i + 1] = out.indices.len();
+        }
+        Some(out)
     }
 
     /// The entries of `a` that are not zero (NaN is kept).
@@ -163,6 +175,28 @@ impl Csr {
             }
         }
         Csr { rows: self.cols, cols: self.rows, starts, indices, values }
+    }
+
+    /// The columns in a range (clipped to the matrix), renumbered from 0.
+    pub fn columns(&self, range: std::ops::Range<usize>) -> Csr {
+        let range = range.start.min(self.cols)..range.end.min(self.cols);
+        let mut out = Csr::empty(0, range.len());
+        for i in 0..self.rows {
+            for (j, value) in self.row(i).filter(|(j, _)| range.contains(j)) {
+                out.indices.push(j - range.start);
+                out.values.push(value);
+            }
+            out.starts.push(out.indices.len());
+        }
+        out.rows = self.rows;
+        out
+    }
+
+    /// The same matrix with zero columns added up to `cols`; no narrower than before.
+    pub fn widened(&self, cols: usize) -> Csr {
+        let mut out = self.clone();
+        out.cols = out.cols.max(cols);
+        out
     }
 
     /// The rows of `self` above the rows of `below`.

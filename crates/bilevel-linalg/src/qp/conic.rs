@@ -57,7 +57,7 @@ impl Form {
         if inequalities > 0 {
             cones.push(NonnegativeConeT(inequalities));
         }
-        for ball in qp.balls.iter().filter(|b| !b.centre.is_empty()) {
+        for ball in qp.balls.iter().filter(|b| b.is_cone()) {
             cones.push(SecondOrderConeT(ball.centre.len() + 1));
             right.push(ball.radius.min(INFINITE_BOUND));
             right.extend(ball.centre.iter().map(|c| -c));
@@ -85,7 +85,7 @@ impl Form {
             }
         }
         let mut k = self.sides.len();
-        for ball in qp.balls.iter().filter(|b| !b.centre.is_empty()) {
+        for ball in qp.balls.iter().filter(|b| b.is_cone()) {
             for j in 0..ball.centre.len() {
                 rows.push(k + 1 + j);
                 cols.push(ball.start + j);
@@ -107,7 +107,7 @@ impl Form {
         }
         let mut k = self.sides.len();
         for (ball, tau) in qp.balls.iter().zip(&mut solution.ball_multipliers) {
-            if !ball.centre.is_empty() {
+            if ball.is_cone() {
                 *tau = dual[k].max(0.0);
                 k += ball.centre.len() + 1;
             }
@@ -137,6 +137,11 @@ fn upper_triangle(hessian: &QpHessian, n: usize) -> CscMatrix<f64> {
     CscMatrix::new(n, n, starts, rows, values)
 }
 
+/// Shorter steps and unscaled data get the method out of the rare stalls (one random programme in twenty thousand).
+fn careful_settings(options: &QpOptions) -> DefaultSettings<f64> {
+    DefaultSettings { max_step_fraction: 0.9, equilibrate_enable: false, ..settings(options) }
+}
+
 fn settings(options: &QpOptions) -> DefaultSettings<f64> {
     let tolerance = if options.tolerance > 0.0 { options.tolerance } else { QpOptions::default().tolerance };
     DefaultSettings {
@@ -152,26 +157,31 @@ fn settings(options: &QpOptions) -> DefaultSettings<f64> {
     }
 }
 
-/// Solves without polishing; the residual is left to the caller.
-pub(super) fn solve(qp: &Qp, options: &QpOptions) -> QpSolution {
-    let form = Form::of(qp);
-    let (p, c) = (upper_triangle(&qp.hessian, qp.dimension()), form.matrix(qp));
-    // The conic solver holds assertions about its own work: one that fails must not end the program.
-    let run = || {
-        let mut solver = DefaultSolver::new(&p, qp.linear, &c, &form.right, &form.cones, settings(options)).ok()?;
-        solver.solve();
-        Some(solver.solution)
-    };
-    let Ok(Some(answer)) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) else {
-        return QpSolution::nothing(qp, QpStatus::Numerical);
-    };
-    let status = match answer.status {
+fn status(answer: SolverStatus) -> QpStatus {
+    match answer {
         SolverStatus::Solved => QpStatus::Solved,
         SolverStatus::AlmostSolved => QpStatus::AlmostSolved,
         SolverStatus::PrimalInfeasible => QpStatus::Infeasible,
         SolverStatus::DualInfeasible => QpStatus::Unbounded,
         _ => QpStatus::Numerical,
+    }
+}
+
+/// Solves without polishing; the residual is left to the caller. `careful` trades iterations for robustness.
+pub(super) fn solve(qp: &Qp, options: &QpOptions, careful: bool) -> QpSolution {
+    let form = Form::of(qp);
+    let (p, c) = (upper_triangle(&qp.hessian, qp.dimension()), form.matrix(qp));
+    let settings = if careful { careful_settings(options) } else { settings(options) };
+    // The conic solver holds assertions about its own work: one that fails must not end the program.
+    let run = || {
+        let mut solver = DefaultSolver::new(&p, qp.linear, &c, &form.right, &form.cones, settings).ok()?;
+        solver.solve();
+        Some(solver.solution)
     };
+    let Some(answer) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).ok().flatten() else {
+        return QpSolution::nothing(qp, QpStatus::Numerical);
+    };
+    let status = status(answer.status);
     let mut solution = QpSolution::nothing(qp, status);
     solution.iterations = answer.iterations as usize;
     if !matches!(status, QpStatus::Infeasible | QpStatus::Unbounded) {

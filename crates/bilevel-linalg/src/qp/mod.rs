@@ -67,8 +67,16 @@ pub struct Ball {
     pub start: usize,
     /// The centre; its length is the length of the block.
     pub centre: Vec<f64>,
-    /// The radius; negative means infeasible.
+    /// The radius; negative means infeasible. A ball of radius zero fixes its block: the multipliers of the bounds
+    /// then speak for it.
     pub radius: f64,
+}
+
+impl Ball {
+    /// Whether it makes a cone: it has variables and an inside.
+    fn is_cone(&self) -> bool {
+        !self.centre.is_empty() && self.radius > 0.0
+    }
 }
 
 /// A convex quadratic programme in n variables with r rows.
@@ -227,8 +235,11 @@ impl Default for QpOptions {
     }
 }
 
-/// A polished answer this good is `Solved` whatever the interior-point method said of its own.
-const POLISHED: f64 = 1e-9;
+/// An answer with at most this residual, or ten times the tolerance, is `Solved`, whatever the interior-point method
+/// said.
+const SOLVED: f64 = 1e-9;
+/// An answer with at most this residual is `AlmostSolved`, and one with more is none.
+const ALMOST_SOLVED: f64 = 1e-5;
 
 /// Solves a convex quadratic programme: silent, one thread, the same answer every time.
 ///
@@ -236,6 +247,13 @@ const POLISHED: f64 = 1e-9;
 /// `Shape` or `NotFinite` for data that make no problem. Numerical trouble is a status.
 pub fn solve_qp(qp: &Qp, options: &QpOptions) -> Result<QpSolution, LinalgError> {
     qp.check()?;
+    let (mut lower, mut upper) = (qp.lower.to_vec(), qp.upper.to_vec());
+    for ball in qp.balls.iter().filter(|b| b.radius == 0.0) {
+        for (j, &c) in (ball.start..).zip(&ball.centre) {
+            (lower[j], upper[j]) = (lower[j].max(c), upper[j].min(c));
+        }
+    }
+    let qp = &Qp { lower: &lower, upper: &upper, ..*qp };
     if qp.plainly_infeasible() {
         return Ok(QpSolution::nothing(qp, QpStatus::Infeasible));
     }
@@ -244,17 +262,31 @@ pub fn solve_qp(qp: &Qp, options: &QpOptions) -> Result<QpSolution, LinalgError>
         (solution.objective, solution.residual) = (0.0, 0.0);
         return Ok(solution);
     }
-    let mut solution = conic::solve(qp, options);
-    if matches!(solution.status, QpStatus::Infeasible | QpStatus::Unbounded) {
-        return Ok(solution);
-    }
-    solution.residual = qp_residual(qp, &solution);
-    if options.polish {
-        polish::polish(qp, &mut solution);
-        if solution.residual <= POLISHED {
-            solution.status = QpStatus::Solved;
+    let solved = SOLVED.max(10.0 * options.tolerance);
+    let mut best: Option<QpSolution> = None;
+    for careful in [false, true] {
+        let mut solution = conic::solve(qp, options, careful);
+        if matches!(solution.status, QpStatus::Infeasible | QpStatus::Unbounded) {
+            return Ok(solution);
+        }
+        solution.residual = qp_residual(qp, &solution);
+        if options.polish {
+            polish::polish(qp, &mut solution);
+        }
+        // Written so that a NaN is replaced, and never replaces.
+        if best.as_ref().is_none_or(|b| b.residual.is_nan() || solution.residual < b.residual) {
+            best = Some(solution);
+        }
+        if best.as_ref().is_some_and(|b| b.residual <= solved) {
+            break;
         }
     }
+    let mut solution = best.unwrap_or_else(|| QpSolution::nothing(qp, QpStatus::Numerical));
+    solution.status = match solution.residual {
+        r if r <= solved => QpStatus::Solved,
+        r if r <= ALMOST_SOLVED => QpStatus::AlmostSolved,
+        _ => QpStatus::Numerical,
+    };
     solution.objective = qp.objective(&solution.z);
     Ok(solution)
 }

@@ -106,9 +106,7 @@ impl Active {
             .collect();
         let balls = qp.balls.iter().zip(&s.ball_multipliers);
         let balls = balls
-            .map(|(b, &tau)| {
-                b.radius > 0.0 && (b.radius - distance(&s.z[b.start..], &b.centre)) / (1.0 + b.radius) < tau
-            })
+            .map(|(b, &tau)| b.is_cone() && (b.radius - distance(&s.z[b.start..], &b.centre)) / (1.0 + b.radius) < tau)
             .collect();
         Self { variables, rows, balls }
     }
@@ -272,7 +270,7 @@ fn lagrangian_gradient(qp: &Qp, s: &QpSolution) -> Vec<f64> {
         qp.rows.transpose_mul_add(-1.0, &s.row_multipliers, &mut out);
     }
     for (ball, &tau) in qp.balls.iter().zip(&s.ball_multipliers) {
-        if tau != 0.0 && ball.radius > 0.0 {
+        if tau != 0.0 && ball.is_cone() {
             let block = ball.start..ball.start + ball.centre.len();
             axpy(tau / ball.radius, &s.z[block.clone()], &mut out[block.clone()]);
             axpy(-tau / ball.radius, &ball.centre, &mut out[block]);

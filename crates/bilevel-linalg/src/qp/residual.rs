@@ -8,7 +8,7 @@ use crate::vector::{axpy, norm_inf};
 /// - stationarity, relative to `1 + max(‖P z‖, ‖q‖, ‖Aᵀλ‖, ‖μ‖)`;
 /// - feasibility of each bound and row, relative to `1 + |bound|`, and of each ball, relative to `1 + radius`;
 /// - each multiplier of the wrong sign, or of a side that is not there;
-/// - complementarity: for each constraint the smaller of slack and multiplier, relative as above.
+/// - complementarity: for each constraint the product of slack and multiplier, each relative as above.
 ///
 /// NaN if something is not finite.
 pub fn qp_residual(qp: &Qp, s: &QpSolution) -> f64 {
@@ -31,7 +31,7 @@ pub fn qp_residual(qp: &Qp, s: &QpSolution) -> f64 {
         let slack = (ball.radius - distance(&s.z[ball.start..], &ball.centre)) / (1.0 + ball.radius);
         add(-slack);
         add(-tau / scale);
-        add(slack.abs().min(tau.abs() / scale));
+        add((slack * tau / scale).abs());
     }
     worst
 }
@@ -77,5 +77,8 @@ fn one_sided(value: f64, lower: f64, upper: f64, multiplier: f64, scale: f64) ->
     let (below, above) = (slack(lower, value - lower), slack(upper, upper - value));
     // A positive multiplier belongs to the lower side, a negative one to the upper side.
     let side = if multiplier > 0.0 { below } else { above };
-    (-below).max(-above).max((multiplier.abs() / scale).min(side.abs()))
+    let size = multiplier.abs() / scale;
+    // A multiplier without its bound is wrong as it stands.
+    let product = if side.is_infinite() { size } else { size * side.abs() };
+    (-below).max(-above).max(product)
 }

@@ -61,7 +61,7 @@ fn solve(data: &Data) -> QpSolution {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
     #[test]
     fn answers_satisfy_the_optimality_conditions(n in 1..12usize, r in 0..8usize, seed in 0..10_000u64) {
         let data = Data::random(n, r, seed);
@@ -117,6 +117,36 @@ proptest! {
         let s = solve(&data);
         prop_assert!(s.status.is_answer());
         prop_assert!(s.residual <= 1e-7, "residual {}", s.residual);
+    }
+
+    #[test]
+    fn degenerate_and_badly_scaled_programmes(n in 1..10usize, r in 0..12usize, rank in 0..5usize, seed in 0..100_000u64) {
+        // P of low rank, every row twice, entries over eight decades.
+        let mut data = Data::random(n, r, seed);
+        let mut stream = Stream::new(seed + 9);
+        data.hessian = Dense::zeros(n, n);
+        dense(rank, n, seed + 4).gram_add(10f64.powf(2.0 * stream.next()), None, &mut data.hessian).unwrap();
+        let (mut lower, mut upper) = (vec![-5.0; n], vec![5.0; n]);
+        for j in 0..n {
+            if data.lower[j] == data.upper[j] {
+                (lower[j], upper[j]) = (data.lower[j], data.upper[j]);
+            }
+        }
+        (data.lower, data.upper) = (lower, upper);
+        let mut rows = data.rows.to_dense();
+        for i in 0..r {
+            let size = 10f64.powf(4.0 * stream.next());
+            crate::vector::scale(size, rows.row_mut(i));
+            data.row_lower[i] *= size;
+            data.row_upper[i] *= size;
+        }
+        let rows = Csr::from_dense(&rows);
+        data.rows = rows.stack(&rows).unwrap();
+        data.row_lower.extend_from_within(..);
+        data.row_upper.extend_from_within(..);
+        let s = solve(&data);
+        prop_assert!(s.status.is_answer(), "{:?} {}", s.status, s.residual);
+        prop_assert!(s.residual <= 1e-8, "{:?} residual {}", s.status, s.residual);
     }
 
     #[test]
@@ -205,8 +235,10 @@ fn degenerate_programmes() {
     data.balls =
         vec![Ball { start: 0, centre: vec![0.25, 0.5], radius: 0.0 }, Ball { start: 2, centre: vec![], radius: 1.0 }];
     let s = solve(&data);
-    assert!(s.status.is_answer());
-    assert!(crate::vector::distance_inf(&s.z, &[0.25, 0.5]) < 1e-6);
+    assert_eq!((s.status, &s.z[..]), (QpStatus::Solved, &[0.25, 0.5][..]));
+    assert_eq!(s.bound_multipliers, vec![-0.75, -0.5]);
+    data.balls[0].centre[0] = -1.0;
+    assert_eq!(solve(&data).status, QpStatus::Infeasible);
 }
 
 #[test]
@@ -229,4 +261,12 @@ fn bad_data_are_errors() {
     let _ = solve(&data);
     data.hessian = Dense::from_diagonal(&[1e300, 1e-300]);
     let _ = solve(&data);
+}
+
+#[test]
+fn a_stall_is_overcome() {
+    // Takes the interior-point method 200 iterations to nowhere in its usual settings.
+    let s = solve(&Data::random(11, 6, 4540));
+    assert_eq!(s.status, QpStatus::Solved);
+    assert!(s.residual < 1e-14);
 }

@@ -30,6 +30,13 @@ impl Shape {
     }
 }
 
+impl From<usize> for Shape {
+    /// A vector of that length.
+    fn from(n: usize) -> Self {
+        Shape::Vector(n)
+    }
+}
+
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -219,7 +226,7 @@ impl Graph {
     }
 
     /// An invalid expression; keeps the first error.
-    pub(super) fn invalid(&self, error: ExprError) -> Expr {
+    pub(crate) fn invalid(&self, error: ExprError) -> Expr {
         self.lock().error.get_or_insert(error);
         Expr { graph: self.clone(), id: None }
     }
@@ -253,6 +260,16 @@ impl Expr {
         self.id.ok_or_else(|| self.graph.first_error().unwrap_or(ExprError::TwoGraphs))
     }
 
+    /// The formula of another node of the same graph.
+    pub(super) fn with_id(&self, id: NodeId) -> Expr {
+        Expr { graph: self.graph.clone(), id: Some(id) }
+    }
+
+    /// An invalid formula in the same graph, for a formula with an invalid operand: the error is kept already.
+    pub(super) fn poisoned(&self) -> Expr {
+        Expr { graph: self.graph.clone(), id: None }
+    }
+
     /// Takes an invalid formula's error away from the graph, so that building can go on (used by the parser,
     /// which reports errors at their place in the text).
     pub fn take_error(&self) -> Option<ExprError> {
@@ -264,7 +281,7 @@ impl Expr {
 fn key(op: &Op, args: &[NodeId], shape: Shape) -> Vec<u64> {
     const SHORT: usize = 8;
     let mut key = Vec::with_capacity(args.len() + 6);
-    let mut push_matrix = |key: &mut Vec<u64>, matrix: &Matrix| match matrix {
+    let push_matrix = |key: &mut Vec<u64>, matrix: &Matrix| match matrix {
         Matrix::Dense(a) => key.extend([0, Arc::as_ptr(a) as u64]),
         Matrix::Sparse(a) => key.extend([1, Arc::as_ptr(a) as u64]),
     };

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! graph.rs      Graph, Expr: build formulas, shapes checked on the way, shared parts stored once
-//! operators.rs  + - * / and the functions a user calls on an Expr
+//! operators/    + - * / and the functions a user calls on an Expr
 //! op.rs         Op: the closed list of operations; everything that interprets formulas matches on it
 //! atom/         the functions behind the operations, one per file
 //! tape/         Tape: value, gradient (reverse), Hessian-vector product (forward over reverse)
@@ -12,11 +12,18 @@
 //! print.rs      Expr to text
 //! ```
 
+mod atom;
 mod graph;
+pub mod lift;
 mod matrix;
 mod op;
 mod operators;
+pub mod parse;
+pub mod structure;
+mod tape;
 
 pub use graph::{Expr, ExprError, Graph, Node, NodeId, Shape};
 pub use matrix::Matrix;
 pub use op::{Function, Level, Op};
+pub use operators::concat;
+pub use tape::{Arg, Blocks, Evaluation, Hessian, Instruction, Span, Tape, TapeError, Workspace};

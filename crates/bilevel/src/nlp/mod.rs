@@ -16,6 +16,7 @@
 
 mod bfgs;
 pub mod interior_point;
+mod normals;
 mod polish;
 mod reduced;
 mod residual;
@@ -26,6 +27,7 @@ mod testing;
 use bilevel_linalg::{Csr, Dense};
 use thiserror::Error;
 
+pub use normals::{Normals, unit};
 pub use residual::assess;
 
 /// The constant data of a nonlinear programme in `d` variables. Absent bounds are infinite; equal bounds are an

@@ -1,0 +1,82 @@
+//! The residuals of an approximate KKT point of (VFP_epsilon^mu) [Alcantara & Takeda 2025, (2.7), Remark 2.16],
+//! recomputed from the problem and the stored (x, y, lambda, mu, epsilon, smoothing family, value model, regulariser).
+
+use bilevel_linalg::{Dense, vector};
+
+use crate::nlp::{Frame, Nlp, Normals, unit};
+use crate::problem::Failures;
+use crate::smooth::Family;
+use crate::solution::KktPoint;
+use crate::upper::{Levels, SmoothedPoint, ValueFunctionProgramme};
+use crate::value::ValueModel;
+
+/// The value-function constraint counts as active within this of epsilon.
+const ACTIVE: f64 = 1e-6;
+
+/// Recomputes the residuals of `point` with a fresh value model. `None` if the follower cannot be solved at its x.
+pub fn check_kkt<'a>(
+    levels: &'a Levels,
+    point: &SmoothedPoint,
+    model: Box<dyn ValueModel + 'a>,
+    family: &'a dyn Family,
+    failures: &Failures,
+) -> Option<KktPoint> {
+    let mut programme = ValueFunctionProgramme::new(&levels.leader, &levels.follower, model, family, failures);
+    let full = levels.follower.extend(&point.x, &point.y);
+    let mut z = [&point.x[..], &full].concat();
+    for j in point.x.len()..levels.leader.lower.len() {
+        z.push(levels.leader.lower[j].max(0.0).min(levels.leader.upper[j]));
+    }
+    programme.begin_stage(point.mu, point.epsilon, &z);
+    programme.model().resume(&point.regulariser);
+    let gap = programme.gap(&z);
+    let width = z.len();
+    let rows = programme.frame().constraint_upper.len();
+    let mut gradient = vec![0.0; width];
+    programme.gradient(&z, &mut gradient);
+    let mut jacobian = Dense::zeros(rows, width);
+    programme.jacobian(&z, &mut jacobian);
+    let mut values = vec![0.0; rows];
+    programme.constraints(&z, &mut values);
+    if !gap.is_finite() || !vector::all_finite(&gradient) || !vector::all_finite(jacobian.data()) {
+        return None;
+    }
+    let value_row = jacobian.row(rows - 1).to_vec();
+    let normals = active_normals(programme.frame(), &z, &jacobian, &values);
+    let lagrangian: Vec<f64> =
+        gradient.iter().zip(&value_row).map(|(f, g)| f + point.multiplier.max(0.0) * g).collect();
+    let slack = gap - point.epsilon;
+    let active = slack > -ACTIVE.min(0.1 * point.epsilon);
+    Some(KktPoint {
+        x: point.x.clone(),
+        y: point.y.clone(),
+        stationarity: normals.distance(&lagrangian)?,
+        dual: (-point.multiplier).max(0.0),
+        complementarity: (point.multiplier * slack).abs(),
+        violation: slack.max(0.0),
+        multiplier: point.multiplier,
+        mu: point.mu,
+        epsilon: point.epsilon,
+        smoothing: family.name().to_string(),
+        value_model: point.value_model.to_string(),
+        ennamcq_margin: if active { normals.distance(&value_row)? } else { f64::INFINITY },
+    })
+}
+
+/// Normals of the active bounds, rows and constraints, without the value-function constraint.
+fn active_normals(frame: &Frame, z: &[f64], jacobian: &Dense, values: &[f64]) -> Normals {
+    let mut normals = Normals::default();
+    for (j, &value) in z.iter().enumerate() {
+        normals.push_range(unit(z.len(), j), value, frame.lower[j], frame.upper[j]);
+    }
+    for i in 0..frame.row_upper.len() {
+        let mut normal = vec![0.0; z.len()];
+        frame.rows.row(i).for_each(|(j, a)| normal[j] = a);
+        let value = vector::dot(&normal, z);
+        normals.push_range(normal, value, frame.row_lower[i], frame.row_upper[i]);
+    }
+    for (i, &value) in values.iter().enumerate().take(values.len() - 1) {
+        normals.push_range(jacobian.row(i).to_vec(), value, frame.constraint_lower[i], frame.constraint_upper[i]);
+    }
+    normals
+}

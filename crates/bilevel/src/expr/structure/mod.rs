@@ -1,0 +1,291 @@
+//! What can be said of a formula from its parts and the bounds of its variables: ranges, dependence, degree,
+//! smoothness, curvature, and its coefficients where it is affine or quadratic.
+//!
+//! ```text
+//! range.rs      intervals
+//! function.rs   the elementwise functions on a range: values, slopes, second derivatives, polynomial pieces
+//! formula.rs    nodes component by component: dependence and ranges
+//! degree.rs     Constant, Affine, Quadratic, Nonlinear; smoothness
+//! rules.rs      curvature by composition rules
+//! second.rs     intervals of gradients and Hessians, where the rules are silent
+//! definite.rs   whether a matrix of intervals is positive semidefinite
+//! rows.rs       coefficients of affine formulas; bounds among them
+//! quadratic.rs  coefficients of quadratic formulas
+//! sampled.rs    a second opinion by sampling, labelled so
+//! ```
+//!
+//! Everything holds on the box of the bounds, component by component for vectors. Statements are one-sided: `Affine`,
+//! `Convex` and "smooth" are claims, `Nonlinear`, `Unknown` and "not smooth" only say that no rule applies. Convexity
+//! is claimed where the formula is defined: of `log` for positive arguments.
+//!
+//! The composition rules are those of disciplined convex programming (Grant, Boyd & Ye 2006), with signs from ranges
+//! in place of signs from types; rules for sums of squares under a root and sums of exponentials under a logarithm are
+//! added (Boyd & Vandenberghe 2004, §3.2.4 and §3.5).
+
+mod definite;
+mod degree;
+mod formula;
+mod function;
+mod quadratic;
+mod range;
+mod rows;
+mod rules;
+mod sampled;
+mod second;
+#[cfg(test)]
+pub(super) mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use quadratic::QuadraticForm;
+pub use range::Range;
+pub use rows::{AffineRows, VariableBound};
+pub use sampled::{Convexity, Sample, Witness, sampled_convexity};
+
+use super::{Expr, ExprError, Level, Node, NodeId, Op};
+use degree::Degrees;
+use formula::Formula;
+use rules::Traits;
+
+/// The variables that a question is about; the others are held fixed at any value within their bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Block {
+    /// The leader's variables x.
+    Leader,
+    /// The follower's variables y.
+    Follower,
+    /// x and y together.
+    Both,
+}
+
+impl Block {
+    const ALL: [Block; 3] = [Block::Leader, Block::Follower, Block::Both];
+}
+
+/// The degree of a formula as a polynomial in a block, its coefficients free to depend on the other variables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Degree {
+    /// Does not depend on the block.
+    Constant,
+    /// At most degree 1.
+    Affine,
+    /// At most degree 2.
+    Quadratic,
+    /// Anything else.
+    Nonlinear,
+}
+
+/// The curvature of a formula in a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Curvature {
+    /// Convex and concave.
+    Affine,
+    /// Convex.
+    Convex,
+    /// Concave.
+    Concave,
+    /// No rule applies.
+    Unknown,
+}
+
+impl Curvature {
+    /// Whether convexity is claimed.
+    pub fn is_convex(self) -> bool {
+        matches!(self, Curvature::Affine | Curvature::Convex)
+    }
+
+    /// Whether concavity is claimed.
+    pub fn is_concave(self) -> bool {
+        matches!(self, Curvature::Affine | Curvature::Concave)
+    }
+}
+
+/// Why formulas cannot be analysed.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StructureError {
+    /// A formula is invalid, or formulas belong to two models.
+    #[error(transparent)]
+    Expression(#[from] ExprError),
+    /// Lower and upper bounds of different lengths.
+    #[error("{lower} lower bounds but {upper} upper bounds for the {level}'s variables")]
+    Lengths {
+        /// Whose variables.
+        level: &'static str,
+        /// Number of lower bounds.
+        lower: usize,
+        /// Number of upper bounds.
+        upper: usize,
+    },
+    /// A formula uses variables that have no bounds.
+    #[error("a formula uses {needed} variables of the {level}, bounds are given for {given}")]
+    Variables {
+        /// Whose variables.
+        level: &'static str,
+        /// How many variables the formulas use.
+        needed: usize,
+        /// How many have bounds.
+        given: usize,
+    },
+}
+
+/// Bounds of all variables of both levels, infinite where there are none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VariableBounds {
+    leader: Vec<Range>,
+    follower: Vec<Range>,
+}
+
+impl VariableBounds {
+    /// From lower and upper bounds of x and of y. NaN, or a lower above an upper bound, counts as no bound.
+    ///
+    /// # Errors
+    /// `Lengths` if lower and upper bounds differ in number.
+    pub fn new(x_lower: &[f64], x_upper: &[f64], y_lower: &[f64], y_upper: &[f64]) -> Result<Self, StructureError> {
+        let pair = |level, lower: &[f64], upper: &[f64]| {
+            if lower.len() != upper.len() {
+                return Err(StructureError::Lengths { level, lower: lower.len(), upper: upper.len() });
+            }
+            Ok(lower.iter().zip(upper).map(|(&l, &u)| Range::new(l, u)).collect())
+        };
+        Ok(Self { leader: pair("leader", x_lower, x_upper)?, follower: pair("follower", y_lower, y_upper)? })
+    }
+
+    /// No bounds on `n` variables of the leader and `m` of the follower.
+    pub fn unbounded(n: usize, m: usize) -> Self {
+        Self { leader: vec![Range::ALL; n], follower: vec![Range::ALL; m] }
+    }
+
+    /// The ranges of the leader's variables.
+    pub fn leader(&self) -> &[Range] {
+        &self.leader
+    }
+
+    /// The ranges of the follower's variables.
+    pub fn follower(&self) -> &[Range] {
+        &self.follower
+    }
+
+    /// The same with more variables of the follower.
+    pub fn extended(&self, follower: &[Range]) -> Self {
+        let mut out = self.clone();
+        out.follower.extend_from_slice(follower);
+        out
+    }
+
+    fn check(&self, nodes: &[Node]) -> Result<(), StructureError> {
+        for node in nodes {
+            let Op::Variable { level, offset } = node.op else { continue };
+            let (level, given) = match level {
+                Level::Leader => ("leader", self.leader.len()),
+                Level::Follower => ("follower", self.follower.len()),
+            };
+            let needed = offset.saturating_add(node.shape.len());
+            if needed > given {
+                return Err(StructureError::Variables { level, needed, given });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Answers to questions about formulas. Nodes are numbered as by [`super::Graph::extract`] of the same roots; a number
+/// that no node has gives empty or unknown answers.
+#[derive(Debug)]
+pub struct Structure {
+    formula: Formula,
+    degrees: [Degrees; 3],
+    traits: [Vec<Traits>; 3],
+}
+
+impl Structure {
+    /// Analyses the formulas on the box of the bounds.
+    ///
+    /// # Errors
+    /// `Expression` for an invalid formula or formulas of two models, `Variables` if bounds are missing.
+    pub fn new(roots: &[Expr], bounds: &VariableBounds) -> Result<Self, StructureError> {
+        let formula = Formula::new(roots, bounds)?;
+        let degrees = Block::ALL.map(|block| Degrees::new(&formula, block));
+        let traits = Block::ALL.map(|block| rules::traits(&formula, block));
+        Ok(Self { formula, degrees, traits })
+    }
+
+    /// The nodes, arguments before users.
+    pub fn nodes(&self) -> &[Node] {
+        &self.formula.nodes
+    }
+
+    /// The nodes of the formulas that were given, in their order.
+    pub fn roots(&self) -> &[NodeId] {
+        &self.formula.roots
+    }
+
+    /// Enclosures of a node's components on the box, up to rounding.
+    pub fn range(&self, node: NodeId) -> &[Range] {
+        &self.formula.ranges[self.formula.slots(node as usize)]
+    }
+
+    /// Whether any component of the node depends on the block.
+    pub fn depends(&self, node: NodeId, block: Block) -> bool {
+        self.formula.slots(node as usize).any(|slot| self.formula.depends(slot, block))
+    }
+
+    /// The degrees of a node's components in the block.
+    pub fn degrees(&self, node: NodeId, block: Block) -> &[Degree] {
+        &self.degrees[block as usize].degree[self.formula.slots(node as usize)]
+    }
+
+    /// The largest degree of a node's components in the block.
+    pub fn degree(&self, node: NodeId, block: Block) -> Degree {
+        self.degrees(node, block).iter().copied().max().unwrap_or(Degree::Constant)
+    }
+
+    /// Whether a node is twice continuously differentiable in the block wherever it is defined on the box. A kink in
+    /// the other variables alone does not count; a root at 0 does, the logarithm at 0 does not.
+    pub fn is_smooth(&self, node: NodeId, block: Block) -> bool {
+        self.formula.slots(node as usize).all(|slot| self.degrees[block as usize].smooth[slot])
+    }
+
+    /// The nodes below `node` (itself included) that bring kinks in the block: their own operation is not smooth.
+    pub fn kinks(&self, node: NodeId, block: Block) -> Vec<NodeId> {
+        let mut below = vec![false; (node as usize).saturating_add(1).min(self.nodes().len())];
+        if let Some(last) = below.get_mut(node as usize) {
+            *last = true;
+        }
+        let mut found = Vec::new();
+        for id in (0..below.len()).rev() {
+            if !below[id] {
+                continue;
+            }
+            for &argument in &self.formula.nodes[id].args {
+                below[argument as usize] = true;
+            }
+            if self.is_kink(id as NodeId, block) {
+                found.push(id as NodeId);
+            }
+        }
+        found.reverse();
+        found
+    }
+
+    /// Whether the node's own operation brings a kink in the block.
+    pub fn is_kink(&self, node: NodeId, block: Block) -> bool {
+        self.formula.slots(node as usize).any(|slot| self.degrees[block as usize].kink[slot])
+    }
+
+    /// The curvatures of a node's components in the block.
+    pub fn curvatures(&self, node: NodeId, block: Block) -> Vec<Curvature> {
+        self.formula.slots(node as usize).map(|slot| self.traits[block as usize][slot].curvature()).collect()
+    }
+
+    /// The curvature that all components of a node have in the block.
+    pub fn curvature(&self, node: NodeId, block: Block) -> Curvature {
+        let traits = &self.traits[block as usize][self.formula.slots(node as usize)];
+        traits.iter().fold(Traits::CONSTANT, |all, t| all.and(*t)).curvature()
+    }
+
+    pub(super) fn formula_depends(&self, node: NodeId, component: usize, block: Block) -> bool {
+        let slots = self.formula.slots(node as usize);
+        slots.start + component < slots.end && self.formula.depends(slots.start + component, block)
+    }
+}

@@ -1,0 +1,38 @@
+//! A count of lower solves that several parts of a run share, with a limit.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counts lower solves against a budget. Clones share the count.
+#[derive(Clone, Debug)]
+pub struct Meter {
+    used: Arc<AtomicU64>,
+    budget: u64,
+}
+
+impl Meter {
+    /// A meter at 0.
+    pub fn new(budget: u64) -> Self {
+        Self { used: Arc::new(AtomicU64::new(0)), budget }
+    }
+
+    /// A meter that never runs out.
+    pub fn unlimited() -> Self {
+        Self::new(u64::MAX)
+    }
+
+    /// Lower solves so far.
+    pub fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Whether the budget is used up.
+    pub fn is_empty(&self) -> bool {
+        self.used() >= self.budget
+    }
+
+    /// Counts one lower solve.
+    pub(super) fn count(&self) {
+        self.used.fetch_add(1, Ordering::Relaxed);
+    }
+}

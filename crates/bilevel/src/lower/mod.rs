@@ -1,0 +1,21 @@
+//! The follower's problem at a fixed x.
+//!
+//! ```text
+//! follower.rs       Follower: the lower level as an objective, bounds and a System; smooth or in epigraph form
+//! program.rs        FollowerProgram: that at a fixed x, as a nonlinear programme in y
+//! solve.rs          LowerSolver: local solves with warm starts, values, multipliers, the gradient of v
+//! meter.rs          Meter: the count of lower solves, against a budget
+//! multistart.rs     Pool: the distinct local minimisers of a nonconvex follower
+//! ```
+
+mod follower;
+mod meter;
+mod multistart;
+mod program;
+mod solve;
+
+pub use follower::Follower;
+pub use meter::Meter;
+pub use multistart::{Pool, PoolSettings};
+pub use program::{FollowerProgram, Regulariser};
+pub use solve::{LowerSolution, LowerSolver, LowerStatus};

@@ -1,0 +1,95 @@
+//! Local solves of the follower's problem, by the interior-point method, with warm starts and counted work.
+
+use super::{Follower, FollowerProgram, Meter, Regulariser};
+use crate::nlp::{self, Multipliers, interior_point};
+use crate::problem::Failures;
+use crate::smooth::Smoothing;
+
+/// How a lower solve ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LowerStatus {
+    /// A minimiser (global if the follower is convex, else local).
+    Solved,
+    /// No feasible answer was found: none exists if the follower is convex.
+    Infeasible,
+    /// The follower's objective decreases without bound.
+    Unbounded,
+    /// NaN, or no progress.
+    Numerical,
+}
+
+/// A local minimiser of the follower's problem at a fixed x.
+#[derive(Clone, Debug)]
+pub struct LowerSolution {
+    /// How the solve ended.
+    pub status: LowerStatus,
+    /// ỹ: the follower's y, then auxiliary variables.
+    pub y: Vec<f64>,
+    /// f(x, ỹ) at the smoothing used, without the regulariser.
+    pub plain: f64,
+    /// The minimised value, regulariser included.
+    pub value: f64,
+    /// Multipliers of bounds, rows and constraints (convention of [`nlp`]).
+    pub multipliers: Multipliers,
+    /// The scaled optimality residual.
+    pub residual: f64,
+}
+
+/// Solves one follower's problem for many x.
+pub struct LowerSolver<'a> {
+    program: FollowerProgram<'a>,
+    settings: interior_point::Settings,
+    meter: Meter,
+}
+
+impl<'a> LowerSolver<'a> {
+    /// A solver for `follower`; a failing user's function is recorded in `failures`, every solve
+    /// counted by `meter`.
+    pub fn new(follower: &'a Follower, failures: &Failures, meter: &Meter) -> Self {
+        let settings = interior_point::Settings::default();
+        Self { program: FollowerProgram::new(follower, failures), settings, meter: meter.clone() }
+    }
+
+    /// The follower.
+    pub fn follower(&self) -> &'a Follower {
+        self.program.follower()
+    }
+
+    /// Minimises over ỹ at `x`, from `start` (y or ỹ; missing auxiliary entries are filled in).
+    pub fn solve(
+        &mut self,
+        x: &[f64],
+        start: &[f64],
+        smoothing: Smoothing<'a>,
+        regulariser: &Regulariser,
+    ) -> LowerSolution {
+        self.meter.count();
+        self.program.fix(x, smoothing, regulariser);
+        let start = self.follower().extend(x, start);
+        let found = interior_point::solve(&mut self.program, &start, &self.settings);
+        let status = match found.status {
+            nlp::Status::Solved | nlp::Status::Acceptable => LowerStatus::Solved,
+            nlp::Status::Infeasible => LowerStatus::Infeasible,
+            nlp::Status::Unbounded => LowerStatus::Unbounded,
+            _ if found.residuals.scaled <= LOOSE => LowerStatus::Solved,
+            _ => LowerStatus::Numerical,
+        };
+        let plain = self.program.plain_objective(&found.z);
+        LowerSolution {
+            status,
+            plain,
+            value: found.objective,
+            multipliers: found.multipliers,
+            residual: found.residuals.scaled,
+            y: found.z,
+        }
+    }
+
+    /// Writes the gradient of the value function at the x, smoothing and regulariser of the last solve.
+    pub fn value_gradient(&mut self, solution: &LowerSolution, out: &mut [f64]) {
+        self.program.value_gradient(&solution.y, &solution.multipliers, out);
+    }
+}
+
+/// A solve that stopped early still counts when its residual is below this.
+const LOOSE: f64 = 1e-6;

@@ -1,0 +1,171 @@
+//! The bilevel problem: two levels, each with variables, an objective, a fixed convex set and constraints of (x, y).
+//!
+//! ```text
+//! model.rs      Model: the builder that a user meets; everything about shapes and names is checked in `build`
+//! function.rs   Function: a formula or a user's own code, evaluated through a FunctionEvaluator
+//! block.rs      Block: a named group of variables, and values by name
+//! system.rs     System: constraints sorted into affine rows and nonlinear functions
+//! ball.rs       a Euclidean ball as a constraint function
+//! ```
+//!
+//! Inside the library both levels minimise and constraints read `<= 0` or `= 0`; [`Sense`] and [`Relation`] keep what the
+//! user wrote, for reports.
+
+mod ball;
+mod block;
+mod function;
+mod model;
+mod system;
+
+pub use block::{Block, NamedValues};
+pub use function::{At, CallbackError, Failures, Function, FunctionEvaluator, Objective};
+pub use model::{Comparison, Declaration, Model, ModelError};
+pub use system::{Place, System, SystemBuilder};
+
+use crate::set::Set;
+
+/// Whether a level minimises or maximises, as the user wrote it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sense {
+    /// Smaller is better.
+    #[default]
+    Minimize,
+    /// Larger is better; the stored objective is the negative of the user's.
+    Maximize,
+}
+
+impl Sense {
+    /// Turns a value of the stored (minimised) objective into the user's, and back.
+    pub fn apply(self, value: f64) -> f64 {
+        match self {
+            Sense::Minimize => value,
+            Sense::Maximize => -value,
+        }
+    }
+}
+
+/// How a constraint was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relation {
+    /// left <= right, stored as left - right <= 0.
+    AtMost,
+    /// left >= right, stored as right - left <= 0.
+    AtLeast,
+    /// left == right, stored as left - right = 0.
+    Equal,
+}
+
+/// What the leader expects of a follower with several optimal answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Attitude {
+    /// Ties go to the leader's advantage.
+    #[default]
+    Optimistic,
+    /// Ties go against the leader.
+    Pessimistic,
+}
+
+/// A vector-valued constraint function, each component `<= 0` (or `= 0`).
+#[derive(Clone, Debug)]
+pub struct Constraint {
+    /// The text it was written as, or a number such as `constraint 2`; used in reports.
+    pub label: String,
+    /// How it was written.
+    pub relation: Relation,
+    /// The stored function.
+    pub function: Function,
+}
+
+impl Constraint {
+    /// Whether it is an equality.
+    pub fn is_equality(&self) -> bool {
+        self.relation == Relation::Equal
+    }
+
+    /// Number of components.
+    pub fn len(&self) -> usize {
+        self.function.len()
+    }
+
+    /// Whether there are no components.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// One level of a problem.
+#[derive(Clone, Debug)]
+pub struct Side {
+    /// The variables, in the order of declaration.
+    pub blocks: Vec<Block>,
+    /// The fixed convex set of all variables of this level.
+    pub set: Set,
+    /// The objective, minimised.
+    pub objective: Function,
+    /// How the user stated the objective.
+    pub sense: Sense,
+    /// Further constraints on (x, y) that this level must respect.
+    pub constraints: Vec<Constraint>,
+}
+
+impl Side {
+    /// The number of scalar variables.
+    pub fn dimension(&self) -> usize {
+        self.blocks.iter().map(|block| block.shape.len()).sum()
+    }
+}
+
+/// A bilevel problem, checked and ready to be solved. Built by [`Model`].
+#[derive(Clone, Debug)]
+pub struct Problem {
+    name: String,
+    leader: Side,
+    follower: Side,
+    start: Option<(Vec<f64>, Vec<f64>)>,
+}
+
+impl Problem {
+    /// The name; empty if none was given.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The upper level.
+    pub fn leader(&self) -> &Side {
+        &self.leader
+    }
+
+    /// The lower level.
+    pub fn follower(&self) -> &Side {
+        &self.follower
+    }
+
+    /// n, the number of the leader's variables; 0 for a simple bilevel problem.
+    pub fn n(&self) -> usize {
+        self.leader.dimension()
+    }
+
+    /// m, the number of the follower's variables; at least 1.
+    pub fn m(&self) -> usize {
+        self.follower.dimension()
+    }
+
+    /// The start (x, y) given by the user, if any.
+    pub fn start(&self) -> Option<(&[f64], &[f64])> {
+        self.start.as_ref().map(|(x, y)| (x.as_slice(), y.as_slice()))
+    }
+
+    /// The same problem with another start.
+    ///
+    /// # Errors
+    /// [`ModelError::Start`] if a length is wrong or a value is not finite.
+    pub fn with_start(mut self, x: &[f64], y: &[f64]) -> Result<Self, ModelError> {
+        for (level, given, expected) in [("leader", x, self.n()), ("follower", y, self.m())] {
+            if given.len() != expected || given.iter().any(|v| !v.is_finite()) {
+                return Err(ModelError::Start { level, given: given.len(), expected });
+            }
+        }
+        self.start = Some((x.to_vec(), y.to_vec()));
+        Ok(self)
+    }
+}

@@ -1,0 +1,102 @@
+//! What the structure of a problem says, and both levels in the forms that methods take.
+
+use crate::expr::Blocks;
+use crate::expr::structure::{Block, Structure, VariableBounds};
+use crate::lower::Follower;
+use crate::problem::{Function, Problem, Side};
+use crate::set::ConvexSet;
+use crate::upper::{Leader, Levels};
+
+/// What is known of the follower's convexity in y.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FollowerConvexity {
+    /// Objective and constraints are convex in y by composition rules, for every x in X.
+    Structure,
+    /// The rules are silent: treated as not convex.
+    Unknown,
+}
+
+/// A problem with what its structure says.
+#[derive(Debug)]
+pub struct Analysis {
+    /// Bounds of all variables.
+    pub bounds: VariableBounds,
+    /// What is known of the follower's convexity.
+    pub convexity: FollowerConvexity,
+    /// Whether all of the follower's functions are smooth in y.
+    pub smooth: bool,
+    /// Whether all of the leader's functions are smooth.
+    pub leader_smooth: bool,
+    /// Whether a follower's constraint depends on x.
+    pub coupled_lower: bool,
+    /// Whether a leader's constraint depends on y.
+    pub coupled_upper: bool,
+    /// The levels for the methods.
+    pub levels: Levels,
+}
+
+impl Analysis {
+    /// Looks at a problem.
+    pub fn new(problem: &Problem) -> Self {
+        let bounds = bounds(problem);
+        let lower = facts(problem.follower(), &bounds, Block::Follower);
+        let upper = facts(problem.leader(), &bounds, Block::Both);
+        let follower = Follower::direct(problem);
+        let leader = Leader::new(problem, &follower);
+        let exact_follower = if lower.smooth { Some(follower.clone()) } else { Follower::epigraph(problem, &bounds) };
+        let exact_leader = exact_follower.as_ref().map(|follower| Leader::new(problem, follower));
+        let levels = Levels { follower, leader, exact_follower, exact_leader, convex: lower.convex };
+        Self {
+            bounds,
+            convexity: if lower.convex { FollowerConvexity::Structure } else { FollowerConvexity::Unknown },
+            smooth: lower.smooth,
+            leader_smooth: upper.smooth,
+            coupled_lower: constraints_depend(problem.follower(), Blocks::LEADER),
+            coupled_upper: constraints_depend(problem.leader(), Blocks::FOLLOWER),
+            levels,
+        }
+    }
+}
+
+/// The bounding boxes of both levels' sets.
+fn bounds(problem: &Problem) -> VariableBounds {
+    let of = |side: &Side| {
+        let d = side.dimension();
+        let (mut lower, mut upper) = (vec![f64::NEG_INFINITY; d], vec![f64::INFINITY; d]);
+        side.set.bounding_box(&mut lower, &mut upper);
+        (lower, upper)
+    };
+    let (x, y) = (of(problem.leader()), of(problem.follower()));
+    VariableBounds::new(&x.0, &x.1, &y.0, &y.1).unwrap_or_else(|_| VariableBounds::unbounded(problem.n(), problem.m()))
+}
+
+struct Facts {
+    smooth: bool,
+    convex: bool,
+}
+
+/// Smoothness and convexity of one level's functions in a block; a user's own code counts as smooth and not convex.
+fn facts(side: &Side, bounds: &VariableBounds, block: Block) -> Facts {
+    let mut facts = Facts { smooth: true, convex: true };
+    let functions = std::iter::once((&side.objective, false))
+        .chain(side.constraints.iter().map(|c| (&c.function, c.is_equality())));
+    for (function, equality) in functions {
+        let structure = function.expr().map(|expr| Structure::new(std::slice::from_ref(expr), bounds));
+        let Some(Ok(structure)) = structure else {
+            facts.convex = false;
+            continue;
+        };
+        let Some(&root) = structure.roots().first() else { continue };
+        let curvature = structure.curvature(root, block);
+        facts.smooth &= structure.is_smooth(root, block);
+        facts.convex &= if equality { curvature.is_convex() && curvature.is_concave() } else { curvature.is_convex() };
+    }
+    facts
+}
+
+fn constraints_depend(side: &Side, on: Blocks) -> bool {
+    side.constraints.iter().any(|constraint| match &constraint.function {
+        Function::Formula { tape, .. } => tape.depends().meets(on),
+        Function::Custom(_) => true,
+    })
+}

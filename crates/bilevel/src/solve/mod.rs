@@ -1,0 +1,142 @@
+//! The front door: look at the structure, choose, run, certify.
+//!
+//! ```text
+//! options.rs     Options
+//! analysis.rs    Analysis: what the structure says, and both levels in the forms that methods take
+//! portfolio.rs   the starts: where from, with which schedule
+//! select.rs      the best candidate that an independent check accepts, and its certificate
+//! ```
+
+mod analysis;
+mod options;
+mod portfolio;
+mod select;
+
+pub use analysis::{Analysis, FollowerConvexity};
+pub use options::Options;
+
+use std::time::{Duration, Instant};
+
+use crate::evaluate;
+use crate::lower::LowerStatus;
+use crate::observe::{Observer, Silent, Stage};
+use crate::problem::{Failures, Problem};
+use crate::solution::{Certificate, Multipliers, Solution, Status, Work};
+use crate::upper::Run;
+use portfolio::Start;
+
+impl Problem {
+    /// Solves the problem. Never fails: trouble is a [`Status`] with a message and the best point so far.
+    pub fn solve(&self, options: &Options) -> Solution {
+        self.solve_observed(options, &Silent)
+    }
+
+    /// Solves the problem, reporting to an observer that may also end the run.
+    pub fn solve_observed(&self, options: &Options, observer: &dyn Observer) -> Solution {
+        let clock = Instant::now();
+        let watch = Watch { observer, deadline: options.time_limit.map(|limit| clock + limit) };
+        let mut solution = solve(self, options, &watch);
+        solution.work.seconds = clock.elapsed().as_secs_f64();
+        solution
+    }
+}
+
+/// An observer that also ends the run at a deadline.
+struct Watch<'a> {
+    observer: &'a dyn Observer,
+    deadline: Option<Instant>,
+}
+
+impl Watch<'_> {
+    fn late(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+}
+
+impl Observer for Watch<'_> {
+    fn stage(&self, stage: &Stage) {
+        self.observer.stage(stage);
+    }
+
+    fn interrupted(&self) -> bool {
+        self.late() || self.observer.interrupted()
+    }
+}
+
+fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solution {
+    if let Some(reason) = options.unsupported() {
+        return without_point(problem, options, Status::Unsupported, reason);
+    }
+    let failures = Failures::default();
+    let analysis = Analysis::new(problem);
+    let starts = portfolio::starts(problem, &analysis, options);
+    if let Err(message) = portfolio::check_start(problem, &starts, &failures) {
+        return without_point(problem, options, Status::Numerical, message);
+    }
+    let budget = options.budget / starts.len().max(1) as u64;
+    let run = |(number, start): (usize, &Start)| {
+        portfolio::run(problem, &analysis, options, (number, start), budget, watch, &failures)
+    };
+    let runs: Vec<Run> = evaluate::in_order(options.threads, starts.iter().enumerate().collect(), run);
+    let mut solution = select::select(problem, &analysis, options, &runs, watch, &failures);
+    finish_status(&mut solution, options, &runs, watch, &failures);
+    solution
+}
+
+/// What an early end, a failing user's function or a follower without answers means for the status.
+fn finish_status(solution: &mut Solution, options: &Options, runs: &[Run], watch: &Watch<'_>, failures: &Failures) {
+    if let Some(message) = failures.first() {
+        solution.status = Status::Numerical;
+        solution.message = format!("a user's function failed: {message}");
+        return;
+    }
+    if solution.status == Status::Solved {
+        return;
+    }
+    if watch.observer.interrupted() {
+        solution.status = Status::Interrupted;
+        solution.message = "stopped by the user; the best point so far".to_string();
+    } else if watch.late() {
+        solution.status = Status::TimeLimit;
+        let limit = options.time_limit.unwrap_or(Duration::ZERO).as_secs_f64();
+        solution.message = format!("the time limit of {limit} s was reached; the best point so far");
+    } else if runs.iter().any(|run| run.over_budget) {
+        solution.status = Status::Budget;
+        solution.message = format!("the budget of {} lower solves was used up; the best point so far", options.budget);
+    } else if solution.x.is_none() {
+        let (status, message) = no_point(runs);
+        solution.status = status;
+        solution.message = message.to_string();
+    }
+}
+
+/// The status when no run produced a point.
+fn no_point(runs: &[Run]) -> (Status, &'static str) {
+    let failed = |status| runs.iter().any(|run| run.lower_failure == Some(status));
+    if failed(LowerStatus::Unbounded) {
+        (Status::FollowerUnbounded, "the follower's objective decreases without bound at every x that was tried")
+    } else if failed(LowerStatus::Infeasible) {
+        (Status::Infeasible, "the follower has no feasible answer at any x that was tried")
+    } else if runs.iter().any(|run| run.unbounded) {
+        (Status::Unbounded, "the leader's objective decreases without bound")
+    } else {
+        (Status::Numerical, "no point could be evaluated: formulas are not defined at the starts that were tried")
+    }
+}
+
+fn without_point(problem: &Problem, options: &Options, status: Status, message: impl Into<String>) -> Solution {
+    Solution {
+        problem: problem.name().to_string(),
+        attitude: options.attitude,
+        status,
+        message: message.into(),
+        x: None,
+        y: None,
+        upper: None,
+        lower: None,
+        infimum: None,
+        multipliers: Multipliers::default(),
+        certificate: Certificate::default(),
+        work: Work::default(),
+    }
+}

@@ -1,0 +1,67 @@
+//! What a user may choose.
+
+use std::time::Duration;
+
+use crate::problem::Attitude;
+use crate::smooth::{self, Family};
+
+/// Options of a run; the defaults work without knowing the theory.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What the leader expects where the follower is undecided.
+    pub attitude: Attitude,
+    /// The method; `None` lets the solver choose. Names: `smoothed-value`.
+    pub method: Option<String>,
+    /// The smoothing family of nonsmooth atoms.
+    pub smoothing: &'static dyn Family,
+    /// Largest stationarity residual, relative to 1 + the size of the leader's gradient, that counts as solved.
+    pub tolerance: f64,
+    /// Seed of everything random; the same seed gives the same answer with any number of threads.
+    pub seed: u64,
+    /// Number of starts.
+    pub starts: usize,
+    /// Largest number of lower solves, over all starts.
+    pub budget: u64,
+    /// Threads; 0 means as many as there are processors.
+    pub threads: usize,
+    /// Wall-clock limit; it only cuts a run short.
+    pub time_limit: Option<Duration>,
+    /// The follower's tolerance eta: its answer may be worse than optimal by this much.
+    pub follower_tolerance: f64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            attitude: Attitude::Optimistic,
+            method: None,
+            smoothing: &smooth::Chks,
+            tolerance: 1e-5,
+            seed: 0,
+            starts: 4,
+            budget: 20_000,
+            threads: 0,
+            time_limit: None,
+            follower_tolerance: 0.0,
+        }
+    }
+}
+
+/// The methods that exist, by name.
+pub(super) const SMOOTHED_VALUE: &str = "smoothed-value";
+
+impl Options {
+    /// Why these options ask for something that is not handled, if they do.
+    pub(super) fn unsupported(&self) -> Option<String> {
+        if self.attitude == Attitude::Pessimistic {
+            return Some("the pessimistic attitude is not handled yet: no method minimises the worst case".to_string());
+        }
+        if self.follower_tolerance != 0.0 {
+            return Some("a follower tolerance above 0 is not handled yet".to_string());
+        }
+        match self.method.as_deref() {
+            None | Some(SMOOTHED_VALUE) => None,
+            Some(other) => Some(format!("there is no method `{other}`; methods: {SMOOTHED_VALUE}")),
+        }
+    }
+}

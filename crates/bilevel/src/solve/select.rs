@@ -1,0 +1,298 @@
+//! From candidates to an answer: the best one that an independent check of the follower accepts, with its certificate.
+
+use super::portfolio::{Start, value_model};
+use super::{Analysis, Options, without_point};
+use crate::certificate::{FollowerCheck, check_follower, check_kkt, violation};
+use crate::lower::{LowerSolver, LowerStatus, Meter, Pool, PoolSettings, Regulariser};
+use crate::observe::Observer;
+use crate::problem::{At, Failures, FunctionEvaluator, NamedValues, Place, Problem, Side};
+use crate::smooth::Smoothing;
+use crate::solution::{Certificate, Measured, Multipliers, Rigor, Solution, Stationarity, Status, Work};
+use crate::upper::{Candidate, Run, Schedule, optimality_residual};
+
+/// Largest violation, relative to 1 + the point's size, of a solved problem.
+const VIOLATION: f64 = 1e-6;
+/// Largest follower gap, relative to 1 + |v|, of a solved problem.
+const GAP: f64 = 1e-8;
+/// Candidates checked at most.
+const CHECKS: usize = 24;
+
+/// A candidate with what its check says.
+struct Checked {
+    candidate: Candidate,
+    run: usize,
+    upper: f64,
+    violation: f64,
+    check: Option<FollowerCheck>,
+}
+
+impl Checked {
+    fn relative_gap(&self) -> f64 {
+        self.check.as_ref().map_or(f64::INFINITY, |check| check.gap / (1.0 + check.value.abs()))
+    }
+
+    fn accepted(&self) -> bool {
+        self.violation <= VIOLATION && self.relative_gap() <= GAP
+    }
+}
+
+/// Chooses the answer of a run.
+pub fn select(
+    problem: &Problem,
+    analysis: &Analysis,
+    options: &Options,
+    runs: &[Run],
+    observer: &dyn Observer,
+    failures: &Failures,
+) -> Solution {
+    let mut work = Work::default();
+    for run in runs {
+        work.lower_solves += run.lower_solves;
+        work.upper_evaluations += run.upper_evaluations;
+    }
+    let chooser = Chooser { problem, analysis, options, failures };
+    let best = chooser.best(runs, &mut work);
+    let Some(best) = best else {
+        let mut solution = without_point(problem, options, Status::Stuck, "no candidate could be evaluated");
+        solution.work = work;
+        return solution;
+    };
+    let mut solution = chooser.describe(&best, &runs[best.run], &mut work);
+    observer.stage(&crate::observe::Stage {
+        start: best.run,
+        iteration: 0,
+        step: "certificate",
+        mu: 0.0,
+        upper: solution.upper.unwrap_or(f64::NAN),
+        gap: best.check.as_ref().map_or(f64::NAN, |check| check.gap),
+        residual: solution.certificate.stationarity.as_ref().map_or(f64::NAN, |s| s.residual),
+        lower_solves: work.lower_solves,
+    });
+    solution.work = work;
+    solution
+}
+
+struct Chooser<'a> {
+    problem: &'a Problem,
+    analysis: &'a Analysis,
+    options: &'a Options,
+    failures: &'a Failures,
+}
+
+impl Chooser<'_> {
+    /// The accepted candidate with the least F; without one, the one that comes nearest to being accepted.
+    fn best(&self, runs: &[Run], work: &mut Work) -> Option<Checked> {
+        let mut queue: Vec<Checked> = Vec::new();
+        for (index, run) in runs.iter().enumerate() {
+            queue.extend(run.candidates.iter().map(|candidate| self.evaluated(candidate.clone(), index)));
+        }
+        queue.retain(|checked| checked.upper.is_finite() && !checked.violation.is_nan());
+        let mut fallback: Option<Checked> = None;
+        for _ in 0..CHECKS {
+            let Some(next) = next(&queue) else { break };
+            let mut checked = queue.swap_remove(next);
+            let (x, y) = (&checked.candidate.x, &checked.candidate.y);
+            let smoothing = self.final_smoothing();
+            let seed = self.options.seed;
+            checked.check = check_follower(self.problem, &self.analysis.levels, x, y, smoothing, seed, self.failures);
+            work.lower_solves += checked.check.as_ref().map_or(0, |check| check.solves);
+            if checked.accepted() {
+                return Some(checked);
+            }
+            queue.extend(self.corrected(&checked));
+            let key = |c: &Checked| (c.violation.max(VIOLATION), c.relative_gap());
+            if fallback.as_ref().is_none_or(|known| key(&checked) < key(known)) {
+                fallback = Some(checked);
+            }
+        }
+        fallback
+    }
+
+    fn evaluated(&self, candidate: Candidate, run: usize) -> Checked {
+        let upper = self.value(self.problem.leader(), &candidate.x, &candidate.y);
+        let violation = violation(self.problem, &candidate.x, &candidate.y, self.failures);
+        Checked { candidate, run, upper, violation, check: None }
+    }
+
+    /// The check found a better answer of the follower: with it, the same x is a candidate again.
+    fn corrected(&self, checked: &Checked) -> Option<Checked> {
+        let check = checked.check.as_ref()?;
+        if checked.candidate.source == "check" || check.unbounded || checked.relative_gap() <= GAP {
+            return None;
+        }
+        let candidate =
+            Candidate { x: checked.candidate.x.clone(), y: check.y.clone(), residual: None, source: "check" };
+        let corrected = self.evaluated(candidate, checked.run);
+        corrected.upper.is_finite().then_some(corrected)
+    }
+
+    fn value(&self, side: &Side, x: &[f64], y: &[f64]) -> f64 {
+        let (n, m) = (self.problem.n(), self.problem.m());
+        FunctionEvaluator::new(&side.objective, n, m, self.failures).value(At { x, y, smoothing: Smoothing::EXACT })
+    }
+
+    fn final_smoothing(&self) -> Smoothing<'_> {
+        let mu = if self.analysis.levels.exact_follower.is_some() { 0.0 } else { 1e-8 };
+        Smoothing::new(self.options.smoothing, mu)
+    }
+
+    fn describe(&self, best: &Checked, run: &Run, work: &mut Work) -> Solution {
+        let problem = self.problem;
+        let (x, y) = (&best.candidate.x, &best.candidate.y);
+        let (certificate, multipliers) = self.certificate(best, run, work);
+        let (status, message) = self.status(best, &certificate);
+        let mut solution = without_point(problem, self.options, status, message);
+        solution.x = Some(NamedValues::new(&problem.leader().blocks, x));
+        solution.y = Some(NamedValues::new(&problem.follower().blocks, y));
+        solution.upper = Some(problem.leader().sense.apply(best.upper));
+        solution.lower = Some(problem.follower().sense.apply(self.value(problem.follower(), x, y)));
+        solution.multipliers = multipliers;
+        solution.certificate = certificate;
+        solution
+    }
+
+    fn status(&self, best: &Checked, certificate: &Certificate) -> (Status, String) {
+        let gap = best.relative_gap();
+        if best.violation > VIOLATION {
+            return (Status::Stuck, format!("constraints are violated by {:.1e} (relative)", best.violation));
+        }
+        if gap.is_infinite() {
+            return (Status::Stuck, "the independent solve found no feasible answer of the follower here".to_string());
+        }
+        if gap > 1e-4 {
+            return (Status::Stuck, format!("the follower has a better answer than this y: relative gap {gap:.1e}"));
+        }
+        if gap > GAP {
+            return (Status::Relaxed, format!("the follower gap is {gap:.1e} (relative), above {GAP:.0e}"));
+        }
+        let basis = if self.analysis.levels.convex {
+            "the follower is convex in y by structure"
+        } else {
+            "the follower's optimality rests on a multistart"
+        };
+        match &certificate.stationarity {
+            Some(s) if s.residual <= self.options.tolerance => {
+                (Status::Solved, format!("feasible, follower optimal, stationary; {basis}"))
+            }
+            Some(s) => (Status::Feasible, format!("stationarity residual {:.1e}; {basis}", s.residual)),
+            None => (Status::Feasible, format!("no stationarity residual could be computed; {basis}")),
+        }
+    }
+
+    fn certificate(&self, best: &Checked, run: &Run, work: &mut Work) -> (Certificate, Multipliers) {
+        let mut certificate = Certificate { violation: Some(best.violation), ..Certificate::default() };
+        certificate.multipliers_by_stage.clone_from(&run.multipliers);
+        if let Some(check) = &best.check {
+            let estimated = |value, by: &str| Some(Measured { value, rigor: Rigor::Estimated, by: by.to_string() });
+            certificate.follower_gap = estimated(check.gap.max(0.0), &check.by);
+            certificate.follower_distance = estimated(check.distance, "distance to the independent solve's answer");
+            certificate.upper_error = estimated(
+                check.distance * self.upper_slope(best),
+                "distance of y to S(x) times the gradient of F in y",
+            );
+        }
+        certificate.kkt = self.kkt(run, work);
+        let (stationarity, multipliers) = self.stationarity(best, work);
+        certificate.stationarity = stationarity;
+        (certificate, multipliers)
+    }
+
+    /// ‖∇_y F‖ at the point.
+    fn upper_slope(&self, best: &Checked) -> f64 {
+        let (n, m) = (self.problem.n(), self.problem.m());
+        let mut gradient = vec![0.0; m];
+        let at = At { x: &best.candidate.x, y: &best.candidate.y, smoothing: Smoothing::EXACT };
+        FunctionEvaluator::new(&self.problem.leader().objective, n, m, self.failures).add_gradient(
+            at,
+            &[1.0],
+            None,
+            Some(&mut gradient),
+        );
+        gradient.iter().map(|g| g * g).sum::<f64>().sqrt()
+    }
+
+    fn kkt(&self, run: &Run, work: &mut Work) -> Option<crate::solution::KktPoint> {
+        let point = run.smoothed.as_ref()?;
+        let (x, y) = (point.x.clone(), point.y.clone());
+        let start = Start { x, y, schedule: Schedule::direct(), seed: self.options.seed.wrapping_add(FRESH) };
+        let levels = &self.analysis.levels;
+        let meter = Meter::unlimited();
+        let model = value_model(&levels.follower, self.analysis, self.options, &start, self.failures, &meter);
+        let point = check_kkt(levels, point, model, self.options.smoothing, self.failures);
+        work.lower_solves += meter.used();
+        point
+    }
+
+    /// The residual of the combined optimality system at the answer, with multipliers from a fresh lower solve.
+    fn stationarity(&self, best: &Checked, work: &mut Work) -> (Option<Stationarity>, Multipliers) {
+        let levels = &self.analysis.levels;
+        let follower = levels.exact_follower.as_ref().unwrap_or(&levels.follower);
+        let leader = levels.exact_leader.as_ref().unwrap_or(&levels.leader);
+        let smoothing = self.final_smoothing();
+        let (x, y) = (&best.candidate.x, &best.candidate.y);
+        let meter = Meter::unlimited();
+        let mut solver = LowerSolver::new(follower, self.failures, &meter);
+        let full = follower.extend(x, y);
+        let answer = solver.solve(x, &full, smoothing, &Regulariser::default());
+        let ties = if levels.convex { Vec::new() } else { self.ties(&mut solver, x, answer.value) };
+        work.lower_solves += meter.used();
+        if answer.status != LowerStatus::Solved {
+            return (None, Multipliers::default());
+        }
+        let point = (x.as_slice(), full.as_slice(), &answer.multipliers);
+        let fresh = optimality_residual(leader, follower, point, &ties, smoothing, self.failures);
+        let polished = best.candidate.residual;
+        let residual = match (fresh, polished) {
+            (Some(fresh), Some(polished)) if polished < fresh => Some((polished, "relaxed kkt of the polish")),
+            (Some(fresh), _) => Some((fresh, "strong stationarity of the combined system")),
+            (None, Some(polished)) => Some((polished, "relaxed kkt of the polish")),
+            (None, None) => None,
+        };
+        let stationarity = residual.map(|(residual, measure)| Stationarity {
+            residual,
+            measure: measure.to_string(),
+            rigor: Rigor::Estimated,
+        });
+        (stationarity, self.multipliers(&answer.multipliers))
+    }
+
+    /// Gradients in x of f(x, y_j) at the local minimisers y_j that tie with the best.
+    fn ties<'s>(&'s self, solver: &mut LowerSolver<'s>, x: &[f64], value: f64) -> Vec<Vec<f64>> {
+        let mut pool = Pool::new(PoolSettings::default(), self.options.seed.wrapping_add(FRESH), &[]);
+        let found = pool.minimise(solver, x, self.final_smoothing()).unwrap_or_default();
+        let near = 1e-6 * (1.0 + value.abs());
+        let gradient = |solution| {
+            let mut out = vec![0.0; x.len()];
+            solver.value_gradient(solution, &mut out);
+            out
+        };
+        found.iter().filter(|solution| solution.value <= value + near).map(gradient).collect()
+    }
+
+    /// The follower's multipliers by constraint.
+    fn multipliers(&self, found: &crate::nlp::Multipliers) -> Multipliers {
+        let side = self.problem.follower();
+        let levels = &self.analysis.levels;
+        let follower = levels.exact_follower.as_ref().unwrap_or(&levels.follower);
+        if follower.is_lifted() {
+            return Multipliers::default();
+        }
+        let named = side.constraints.iter().zip(&follower.system.places).map(|(constraint, place)| {
+            let values = match place {
+                Place::Rows(range) => found.rows[range.clone()].to_vec(),
+                Place::Components(range) => found.constraints[range.clone()].to_vec(),
+            };
+            (constraint.label.clone(), values.iter().map(|u| side.sense.apply(-u)).collect())
+        });
+        Multipliers { leader: NamedValues::default(), follower: NamedValues(named.collect()) }
+    }
+}
+
+/// Offset of seeds, so that a check never repeats the random numbers of what it checks.
+const FRESH: u64 = 1 << 32;
+
+/// The most promising candidate left: feasible ones first, polished or exact answers before smoothed points, then by F.
+fn next(queue: &[Checked]) -> Option<usize> {
+    let key = |c: &Checked| (c.violation > VIOLATION, c.candidate.source == "smoothed", c.upper);
+    (0..queue.len()).min_by(|&a, &b| key(&queue[a]).partial_cmp(&key(&queue[b])).unwrap_or(std::cmp::Ordering::Equal))
+}

@@ -1,0 +1,315 @@
+//! The smoothed value-function method [Alcantara & Takeda 2025, §2.3]: for mu_k, epsilon_k going down, an approximate KKT
+//! point of (VFP_epsilon^mu) by SQP from the last one (Remark 2.16); then the polish to follower gap 0.
+
+use super::{Leader, PolishSettings, ValueFunctionProgramme, polish};
+use crate::lower::{Follower, LowerSolver, LowerStatus, Meter, Regulariser};
+use crate::nlp::{self, sqp};
+use crate::observe::{Observer, Stage};
+use crate::problem::{Failures, Problem};
+use crate::set::ConvexSet;
+use crate::smooth::{Family, Smoothing};
+use crate::value::ValueModel;
+
+/// The levels (mu_k, epsilon_k), decreasing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Schedule(pub Vec<(f64, f64)>);
+
+impl Schedule {
+    /// mu = 1, 1e-2, 1e-4, 1e-6 with epsilon = mu: steps of 1e-2 do as well as smaller ones.
+    pub fn homotopy() -> Self {
+        Self([1.0, 1e-2, 1e-4, 1e-6].map(|mu| (mu, mu)).to_vec())
+    }
+
+    /// Starts at small levels: finds other basins than the homotopy does.
+    pub fn direct() -> Self {
+        Self([1e-3, 1e-6].map(|mu| (mu, mu)).to_vec())
+    }
+}
+
+/// Both forms of a problem's levels that the method works with.
+#[derive(Clone, Debug)]
+pub struct Levels {
+    /// The follower with its own formulas, smoothed where needed: for (VFP_epsilon^mu).
+    pub follower: Follower,
+    /// The upper level that goes with it.
+    pub leader: Leader,
+    /// The follower in exact form: its own formulas if smooth, else in epigraph form, else None.
+    pub exact_follower: Option<Follower>,
+    /// The upper level that goes with it.
+    pub exact_leader: Option<Leader>,
+    /// Whether the follower's problem is convex in y.
+    pub convex: bool,
+}
+
+/// A point that claims to solve the problem; nothing of it is believed until certified.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// The leader's decision.
+    pub x: Vec<f64>,
+    /// The follower's answer.
+    pub y: Vec<f64>,
+    /// The residual of the optimality system that produced it, if one did.
+    pub residual: Option<f64>,
+    /// Where it comes from.
+    pub source: &'static str,
+}
+
+/// The last point of the smoothed, relaxed programme.
+#[derive(Clone, Debug)]
+pub struct SmoothedPoint {
+    /// The leader's decision.
+    pub x: Vec<f64>,
+    /// The follower's answer.
+    pub y: Vec<f64>,
+    /// lambda.
+    pub multiplier: f64,
+    /// The smoothing level.
+    pub mu: f64,
+    /// The relaxation.
+    pub epsilon: f64,
+    /// The value model's name.
+    pub value_model: &'static str,
+    /// The regulariser in force.
+    pub regulariser: Regulariser,
+}
+
+/// What one start of the method gives.
+#[derive(Clone, Debug, Default)]
+pub struct Run {
+    /// Points that may be the answer.
+    pub candidates: Vec<Candidate>,
+    /// The last smoothed point.
+    pub smoothed: Option<SmoothedPoint>,
+    /// (epsilon, lambda) stage by stage.
+    pub multipliers: Vec<(f64, f64)>,
+    /// What kept the follower from being solved, if anything did.
+    pub lower_failure: Option<LowerStatus>,
+    /// Whether F went to minus infinity over feasible points of the relaxed programme.
+    pub unbounded: bool,
+    /// Lower solves.
+    pub lower_solves: u64,
+    /// Whether the budget of lower solves ended the run.
+    pub over_budget: bool,
+    /// Evaluations of F.
+    pub upper_evaluations: u64,
+}
+
+/// The method, for one problem.
+pub struct SmoothedValue<'a> {
+    /// The problem.
+    pub problem: &'a Problem,
+    /// Its levels in the forms needed.
+    pub levels: &'a Levels,
+    /// The smoothing family.
+    pub family: &'a dyn Family,
+    /// The levels of mu and epsilon.
+    pub schedule: Schedule,
+    /// The polish.
+    pub polish: PolishSettings,
+    /// Where failures of a user's functions are kept.
+    pub failures: Failures,
+    /// Counts lower solves against the run's budget.
+    pub meter: Meter,
+}
+
+impl<'a> SmoothedValue<'a> {
+    /// Runs from (x, y); `models` makes the value models: one for the smoothed programme, one for the polish.
+    pub fn run(
+        &self,
+        start: (&[f64], &[f64]),
+        models: &dyn Fn(&'a Follower) -> Box<dyn ValueModel + 'a>,
+        observer: &dyn Observer,
+        number: usize,
+    ) -> Run {
+        let mut run = Run::default();
+        let levels = self.levels;
+        let model = models(&levels.follower);
+        let mut programme =
+            ValueFunctionProgramme::new(&levels.leader, &levels.follower, model, self.family, &self.failures);
+        let Some(mut z) = self.start(start, &mut programme, &mut run) else { return run };
+        for (iteration, &(mu, epsilon)) in self.schedule.0.iter().enumerate() {
+            if self.must_stop(observer) {
+                break;
+            }
+            // (x_k, y_k, lambda_k): an approximate KKT point of (VFP_{epsilon_k}^{mu_k})
+            programme.begin_stage(mu, epsilon, &z);
+            let mut found = self.solve_stage(&mut programme, &z, observer);
+            if found.residuals.violation > STUCK {
+                found = self.restart(&mut programme, &z, found, observer);
+            }
+            run.unbounded |= found.status == nlp::Status::Unbounded;
+            if found.status == nlp::Status::Unbounded || found.status == nlp::Status::Numerical {
+                continue;
+            }
+            z = found.z;
+            let multiplier = found.multipliers.constraints.last().map_or(0.0, |lambda| -lambda);
+            run.multipliers.push((epsilon, multiplier));
+            run.unbounded = false;
+            self.record(&mut run, &z, multiplier, (mu, epsilon), &mut programme);
+            let gap = programme.gap(&z);
+            observer.stage(&Stage {
+                start: number,
+                iteration,
+                step: "sqp",
+                mu,
+                upper: self.problem.leader().sense.apply(found.objective),
+                gap,
+                residual: found.residuals.scaled,
+                lower_solves: self.meter.used(),
+            });
+        }
+        run.upper_evaluations = programme.evaluations();
+        self.finish(&mut run, &z, models, observer, number);
+        run.over_budget = self.meter.is_empty();
+        run.lower_solves = self.meter.used();
+        run
+    }
+
+    fn must_stop(&self, observer: &dyn Observer) -> bool {
+        observer.interrupted() || self.meter.is_empty()
+    }
+
+    /// z = (x, y_mu(x), auxiliary variables): the start projected onto S_mu(x).
+    fn start(
+        &self,
+        start: (&[f64], &[f64]),
+        programme: &mut ValueFunctionProgramme<'a>,
+        run: &mut Run,
+    ) -> Option<Vec<f64>> {
+        let (n, follower, leader) = (self.problem.n(), &self.levels.follower, &self.levels.leader);
+        let mut x = vec![0.0; n];
+        self.problem.leader().set.project(start.0, &mut x);
+        let y = follower.extend(&x, start.1);
+        let mut z = [&x[..], &y].concat();
+        for j in n..leader.lower.len() {
+            z.push(leader.lower[j].max(0.0).min(leader.upper[j]));
+        }
+        let (mu, epsilon) = *self.schedule.0.first()?;
+        programme.begin_stage(mu, epsilon, &z);
+        programme.model().suggest(&y);
+        match programme.value_at(&x) {
+            Ok(point) => z[n..n + follower.m].copy_from_slice(&point.y),
+            Err(status) => run.lower_failure = Some(status),
+        }
+        Some(z)
+    }
+
+    fn solve_stage(
+        &self,
+        programme: &mut ValueFunctionProgramme<'a>,
+        z: &[f64],
+        observer: &dyn Observer,
+    ) -> nlp::Solution {
+        sqp::solve_with(programme, z, &sqp::Settings::default(), Some(&mut |_| !self.must_stop(observer)))
+    }
+
+    /// Stuck at a follower's local minimum that is not global, where the constraint qualification fails: starts the stage
+    /// again from the follower's best answer at the x reached, and at the x before.
+    fn restart(
+        &self,
+        programme: &mut ValueFunctionProgramme<'a>,
+        before: &[f64],
+        stuck: nlp::Solution,
+        observer: &dyn Observer,
+    ) -> nlp::Solution {
+        let (n, m) = (self.problem.n(), self.problem.m());
+        let mut best = stuck;
+        for from in [best.z.clone(), before.to_vec()] {
+            let mut z = from;
+            let (x, rest) = z.split_at_mut(n);
+            let Ok(point) = programme.value_at(x) else { continue };
+            rest[..m].copy_from_slice(&point.y);
+            let found = self.solve_stage(programme, &z, observer);
+            let key = |s: &nlp::Solution| (s.residuals.violation.max(STUCK), s.objective);
+            if key(&found) < key(&best) {
+                best = found;
+            }
+        }
+        best
+    }
+
+    fn record(
+        &self,
+        run: &mut Run,
+        z: &[f64],
+        multiplier: f64,
+        (mu, epsilon): (f64, f64),
+        programme: &mut ValueFunctionProgramme<'a>,
+    ) {
+        let (n, m) = (self.problem.n(), self.problem.m());
+        run.smoothed = Some(SmoothedPoint {
+            x: z[..n].to_vec(),
+            y: z[n..n + m].to_vec(),
+            multiplier,
+            mu,
+            epsilon,
+            value_model: programme.model().name(),
+            regulariser: programme.model().regulariser(),
+        });
+    }
+
+    /// Adds the candidates: the polished point, and exact answers of the follower at the x reached.
+    fn finish(
+        &self,
+        run: &mut Run,
+        z: &[f64],
+        models: &dyn Fn(&'a Follower) -> Box<dyn ValueModel + 'a>,
+        observer: &dyn Observer,
+        number: usize,
+    ) {
+        let (n, m) = (self.problem.n(), self.problem.m());
+        let (x, y) = (&z[..n], &z[n..n + m]);
+        let follower = self.levels.exact_follower.as_ref().unwrap_or(&self.levels.follower);
+        let leader = self.levels.exact_leader.as_ref().unwrap_or(&self.levels.leader);
+        let smoothing = self.final_smoothing();
+        let mut solver = LowerSolver::new(follower, &self.failures, &self.meter);
+        let answer = solver.solve(x, y, smoothing, &Regulariser::default());
+        run.candidates.push(Candidate { x: x.to_vec(), y: y.to_vec(), residual: None, source: "smoothed" });
+        if answer.status != LowerStatus::Solved {
+            run.lower_failure = Some(answer.status);
+            return;
+        }
+        run.candidates.push(Candidate { x: x.to_vec(), y: answer.y[..m].to_vec(), residual: None, source: "answer" });
+        if self.must_stop(observer) {
+            return;
+        }
+        let from = follower.extend(x, y);
+        let mut value = (!self.levels.convex).then(|| models(follower));
+        if let Some(value) = &mut value {
+            value.begin_stage(smoothing.mu(), y);
+            value.suggest(&from);
+        }
+        let start = (x, from.as_slice(), &answer.multipliers);
+        let polished = polish(leader, follower, start, value.as_deref_mut(), smoothing, &self.polish, &self.failures);
+        if let Some(polished) = polished {
+            run.upper_evaluations += polished.evaluations;
+            let own = polished.y[..m].to_vec();
+            let again = solver.solve(&polished.x, &polished.y, smoothing, &Regulariser::default());
+            let residual = Some(polished.residual);
+            if again.status == LowerStatus::Solved {
+                let y = again.y[..m].to_vec();
+                run.candidates.push(Candidate { x: polished.x.clone(), y, residual, source: "polished answer" });
+            }
+            observer.stage(&Stage {
+                start: number,
+                iteration: self.schedule.0.len(),
+                step: "polish",
+                mu: smoothing.mu(),
+                upper: f64::NAN,
+                gap: f64::NAN,
+                residual: polished.residual,
+                lower_solves: self.meter.used(),
+            });
+            run.candidates.push(Candidate { x: polished.x, y: own, residual, source: "polished" });
+        }
+    }
+
+    /// Exact where the follower has an exact smooth form, else the smallest smoothing that Newton's method resolves.
+    fn final_smoothing(&self) -> Smoothing<'a> {
+        let mu = if self.levels.exact_follower.is_some() { 0.0 } else { 1e-8 };
+        Smoothing::new(self.family, mu)
+    }
+}
+
+/// Violations above this after a stage mean that the stage failed.
+const STUCK: f64 = 1e-6;

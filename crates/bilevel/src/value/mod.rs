@@ -1,0 +1,52 @@
+//! The value function v(x) and its smooth models.
+//!
+//! ```text
+//! quadratic.rs   v_quad: the regularised minimum of a convex follower (§3.1)
+//! pool.rs        the least of a pool of local minimisers of a nonconvex follower
+//! ```
+
+mod pool;
+mod quadratic;
+
+pub use pool::PoolValue;
+pub use quadratic::QuadraticValue;
+
+use crate::lower::{LowerStatus, Regulariser};
+
+/// The value function or a smooth model of it, at one x.
+#[derive(Clone, Debug)]
+pub struct ValuePoint {
+    /// v_mu(x).
+    pub value: f64,
+    /// Its gradient (where the minimiser is not unique: one of the generators of the subdifferential).
+    pub gradient: Vec<f64>,
+    /// The follower's answer that attains it, without auxiliary variables.
+    pub y: Vec<f64>,
+}
+
+/// A smooth model of the value function at a level mu.
+pub trait ValueModel {
+    /// The name in reports.
+    fn name(&self) -> &'static str;
+
+    /// Starts a stage: sets the level, and takes what a stage keeps constant (such as the regulariser's centre) from the
+    /// best-known point.
+    fn begin_stage(&mut self, mu: f64, y: &[f64]);
+
+    /// Takes a regulariser that was in force before, to recompute a stored point.
+    fn resume(&mut self, _regulariser: &Regulariser) {}
+
+    /// Suggests a start for the next lower solve.
+    fn suggest(&mut self, y: &[f64]);
+
+    /// Value, gradient and attaining answer at `x`.
+    ///
+    /// # Errors
+    /// The status of the lower solve where there is no value.
+    fn evaluate(&mut self, x: &[f64]) -> Result<ValuePoint, LowerStatus>;
+
+    /// The regulariser in force, which a check of the point must know.
+    fn regulariser(&self) -> Regulariser {
+        Regulariser::default()
+    }
+}
