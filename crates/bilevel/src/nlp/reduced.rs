@@ -187,7 +187,7 @@ impl<'a> Reduced<'a> {
         &self.full
     }
 
-    /// Chooses the scaling from the derivatives at `z`. Errors: [`Status::Numerical`] if they are not finite.
+    /// Chooses the scaling from the derivatives at `z` and writes them, scaled. Errors: [`Status::Numerical`] if they are not finite.
     pub fn scale(&mut self, z: &[f64], gradient: &mut [f64], jacobian: &mut Dense) -> Result<(), Status> {
         self.gradient(z, gradient);
         self.jacobian(z, jacobian);
@@ -198,11 +198,13 @@ impl<'a> Reduced<'a> {
             false => Err(Status::Numerical),
         };
         self.objective_scale = factor(largest(gradient))?;
+        gradient.iter_mut().for_each(|g| *g *= self.objective_scale);
         for i in 0..self.rows() {
             let s = factor(largest(jacobian.row(i)))?;
             self.row_scale[i] = s;
             self.row_lower[i] *= s;
             self.row_upper[i] *= s;
+            jacobian.row_mut(i).iter_mut().for_each(|a| *a *= s);
             if i < self.affine_count {
                 self.affine.row_mut(i).iter_mut().for_each(|a| *a *= s);
                 self.affine_constant[i] *= s;

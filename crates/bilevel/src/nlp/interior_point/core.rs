@@ -135,16 +135,6 @@ impl Core {
         }
     }
 
-    /// Moves x strictly inside its bounds, by at least `push` relative to bound and width.
-    pub(super) fn push_inside(&mut self, push: f64) {
-        for ((x, &l), &u) in self.point.x.iter_mut().zip(&self.form.lower).zip(&self.form.upper) {
-            let width = if u - l < f64::INFINITY { push * (u - l) } else { f64::INFINITY };
-            let inward = |bound: f64| if bound.is_finite() { (push * bound.abs().max(1.0)).min(width) } else { 0.0 };
-            let (low, high) = (l + inward(l), u - inward(u));
-            *x = if low <= high { x.clamp(low, high) } else { 0.5 * (l + u) };
-        }
-    }
-
     /// Dual variables of the bounds from the barrier: μ / distance.
     pub(super) fn center_duals(&mut self) {
         for j in 0..self.form.n() {
@@ -427,5 +417,15 @@ impl Core {
             return if self.force_barrier(run.tolerance) { None } else { Some(End::Stalled) };
         }
         super::restoration::restore(self, problem, run)
+    }
+}
+
+/// Moves x strictly inside its bounds, by at least `push` relative to bound and width.
+pub(super) fn push_inside(x: &mut [f64], lower: &[f64], upper: &[f64], push: f64) {
+    for ((x, &l), &u) in x.iter_mut().zip(lower).zip(upper) {
+        let width = if u - l < f64::INFINITY { push * (u - l) } else { f64::INFINITY };
+        let inward = |bound: f64| if bound.is_finite() { (push * bound.abs().max(1.0)).min(width) } else { 0.0 };
+        let (low, high) = (l + inward(l), u - inward(u));
+        *x = if low <= high { x.clamp(low, high) } else { 0.5 * (l + u) };
     }
 }

@@ -21,7 +21,7 @@ mod search;
 #[cfg(test)]
 mod tests;
 
-use self::core::{Core, End, Run};
+use self::core::{Core, End, Run, push_inside};
 use self::form::Form;
 use super::polish::Polisher;
 use super::reduced::Reduced;
@@ -43,7 +43,8 @@ pub struct Settings {
     pub tolerance: f64,
     /// The looser tolerance of [`Status::Acceptable`]; default 1e-6.
     pub acceptable_tolerance: f64,
-    /// Most iterations, restoration included; default 200.
+    /// Most iterations, restoration included; default 200. Where the method fails on the problem itself, each of up
+    /// to two attempts with violations at a price has as many.
     pub max_iterations: usize,
     /// The first barrier parameter, for the scaled problem; default 0.1.
     pub barrier: f64,
@@ -139,7 +140,6 @@ struct Solver<'s> {
 impl Solver<'_> {
     /// The method on the problem as it is.
     fn first(&mut self, problem: &mut Reduced, z: &[f64], warm: Option<WarmStart<'_>>, run: &mut Run) -> End {
-        let d = problem.variables();
         let (mu, push) = match &warm {
             Some(w) => {
                 let mu = w.barrier.clamp(0.1 * run.tolerance, 1e3);
@@ -147,23 +147,11 @@ impl Solver<'_> {
             }
             None => (self.settings.barrier.max(0.1 * run.tolerance), self.settings.push),
         };
-        // The scaling is chosen inside the bounds, where the functions are more likely to be defined.
-        let mut core = Core::new(Form::standard(problem, 0.0), mu);
-        core.point.x[..d].copy_from_slice(z);
-        core.push_inside(push);
-        let inside = core.point.x[..d].to_vec();
-        let (mut gradient, mut jacobian) = (vec![0.0; d], Dense::zeros(problem.rows(), d));
-        if problem.scale(&inside, &mut gradient, &mut jacobian).is_err() {
+        // Functions may be undefined near the bounds: then the start moves further inside.
+        let Some(mut core) = [push, 0.1, 0.4].into_iter().find_map(|push| prepare(problem, z, mu, push, run.tolerance))
+        else {
             return End::Numerical;
-        }
-        core.form = Form::standard(problem, RELAXATION * run.tolerance);
-        if !place_slacks(&mut core, problem, push) {
-            return End::Numerical;
-        }
-        core.center_duals();
-        if !core.start(problem) {
-            return End::Numerical;
-        }
+        };
         match warm {
             Some(w) => warm_duals(&mut core, problem, w.multipliers),
             None => core.estimate_multipliers(),
@@ -286,6 +274,22 @@ fn finite_enough(best: Option<&Candidate>) -> bool {
     best.is_some_and(|b| b.residuals.scaled < 1e-2)
 }
 
+/// The iteration at a start pushed inside its bounds. `None` if something is not finite there.
+fn prepare(problem: &mut Reduced, z: &[f64], mu: f64, push: f64, tolerance: f64) -> Option<Core> {
+    let d = problem.variables();
+    let mut inside = z.to_vec();
+    push_inside(&mut inside, &problem.lower, &problem.upper, push);
+    let (mut gradient, mut jacobian) = (vec![0.0; d], Dense::zeros(problem.rows(), d));
+    problem.scale(&inside, &mut gradient, &mut jacobian).ok()?;
+    let mut core = Core::new(Form::standard(problem, RELAXATION * tolerance), mu);
+    core.point.x[..d].copy_from_slice(&inside);
+    if !place_slacks(&mut core, problem, push) {
+        return None;
+    }
+    core.center_duals();
+    core.start(problem).then_some(core)
+}
+
 /// Slacks at the values of their rows, pushed inside their bounds. False if a value is not finite.
 fn place_slacks(core: &mut Core, problem: &mut Reduced, push: f64) -> bool {
     let d = core.form.d;
@@ -295,7 +299,7 @@ fn place_slacks(core: &mut Core, problem: &mut Reduced, push: f64) -> bool {
     for (k, a) in core.form.auxiliaries.iter().zip(core.point.x[d..].iter_mut()) {
         *a = values[k.row];
     }
-    core.push_inside(push);
+    push_inside(&mut core.point.x, &core.form.lower, &core.form.upper, push);
     core.point.x.iter().all(|v| v.is_finite())
 }
 
