@@ -191,17 +191,20 @@ impl<'a> Reduced<'a> {
     pub fn scale(&mut self, z: &[f64], gradient: &mut [f64], jacobian: &mut Dense) -> Result<(), Status> {
         self.gradient(z, gradient);
         self.jacobian(z, jacobian);
-        let largest = |v: &[f64]| v.iter().fold(0.0f64, |m, a| if a.is_nan() { f64::NAN } else { m.max(a.abs()) });
-        let factor = |size: f64| match size.is_finite() {
-            true if size > LARGEST_GRADIENT => Ok((LARGEST_GRADIENT / size).max(SMALLEST_SCALE)),
-            true => Ok(1.0),
-            false => Err(Status::Numerical),
+        if !gradient.iter().chain(jacobian.data()).all(|v| v.is_finite()) {
+            return Err(Status::Numerical);
+        }
+        let factor = |v: &[f64]| {
+            let size = v.iter().fold(0.0f64, |m, a| m.max(a.abs()));
+            if size > LARGEST_GRADIENT { (LARGEST_GRADIENT / size).max(SMALLEST_SCALE) } else { 1.0 }
         };
-        self.objective_scale = factor(largest(gradient))?;
-        gradient.iter_mut().for_each(|g| *g *= self.objective_scale);
+        // Relative to the scaling that may be there already.
+        let s = factor(gradient);
+        self.objective_scale *= s;
+        gradient.iter_mut().for_each(|g| *g *= s);
         for i in 0..self.rows() {
-            let s = factor(largest(jacobian.row(i)))?;
-            self.row_scale[i] = s;
+            let s = factor(jacobian.row(i));
+            self.row_scale[i] *= s;
             self.row_lower[i] *= s;
             self.row_upper[i] *= s;
             jacobian.row_mut(i).iter_mut().for_each(|a| *a *= s);

@@ -205,6 +205,7 @@ impl Core {
                 self.tiny_steps += 1;
                 if self.tiny_steps > 2 || !self.accept_tiny(problem) {
                     if self.force_barrier(run.tolerance) {
+                        self.tiny_steps = 0;
                         continue;
                     }
                     return End::Stalled;
@@ -402,6 +403,13 @@ impl Core {
         self.trial_jacobian.transpose_mul_add(1.0, &self.point.y, change);
         self.jacobian.transpose_mul_add(-1.0, &self.point.y, change);
         bfgs.update(s, change);
+    }
+
+    /// Whether the barrier problem has directions of negative curvature here.
+    pub(super) fn is_saddle(&mut self, problem: &mut Reduced) -> bool {
+        self.product();
+        // Without a step there is no factorisation yet.
+        (self.step > 0.0 || self.direction(problem)) && self.newton.indefinite
     }
 
     /// What remains when no step is accepted: settle near a solution, reset elastic variables, or restore

@@ -9,6 +9,8 @@
 //! What is added: fixed variables are eliminated, and at the end Newton steps on the active set (module `polish`)
 //! bring point and multipliers to rounding accuracy. Without constraints and bounds it is a Newton method.
 //!
+//! A stationary point with directions of negative curvature is left once more for a lower one nearby.
+//!
 //! Without second derivatives a damped BFGS matrix takes their place.
 
 mod core;
@@ -35,6 +37,9 @@ const RELAXATION: f64 = 0.1;
 const PRICES: [f64; 2] = [1e4, 1e7];
 /// The barrier parameter that they start from, and how far the start is pushed inside: it is near a solution.
 const ELASTIC_BARRIER: f64 = 1e-4;
+
+/// How far beside a stationary point with negative curvature the second attempt starts.
+const SADDLE_STEP: f64 = 1e-2;
 
 /// How the interior point method works. `Settings::default()` is meant for the follower's problem.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,9 +114,7 @@ pub fn solve_with<'c>(
     };
     let mut z = vec![0.0; problem.variables()];
     problem.gather(start, &mut z);
-    for (z, (&l, &u)) in z.iter_mut().zip(problem.lower.iter().zip(&problem.upper)) {
-        *z = z.clamp(l, u);
-    }
+    clamp(&mut z, &problem);
     let fits = |w: &WarmStart| {
         let m = w.multipliers;
         (m.bounds.len(), m.rows.len(), m.constraints.len()) == (n, r, k)
@@ -158,7 +161,37 @@ impl Solver<'_> {
         }
         let end = core.run(problem, run, None);
         self.offer(problem, &core);
+        if matches!(end, End::Converged | End::Stalled) && core.is_saddle(problem) {
+            self.leave_saddle(problem, run);
+        }
         end
+    }
+
+    /// Tries again from a point beside the stationary one, where directions of negative curvature show in the
+    /// gradient. What is found is kept if it is solved and lower.
+    fn leave_saddle(&mut self, problem: &mut Reduced, run: &mut Run) {
+        let is_stationary = |b: &Candidate| b.residuals.scaled <= self.settings.acceptable_tolerance;
+        let Some(saddle) = self.best.take_if(|b| is_stationary(b)) else { return };
+        let mut z = vec![0.0; problem.variables()];
+        problem.gather(&saddle.z, &mut z);
+        for (j, z) in z.iter_mut().enumerate() {
+            // No component is zero, none equals another: no symmetry survives.
+            let shift = SADDLE_STEP * (0.5 + (1.0 + j as f64).sqrt().fract()) * z.abs().max(1.0);
+            *z += if j % 2 == 0 { shift } else { -shift };
+        }
+        clamp(&mut z, problem);
+        if let Some(mut core) = prepare(problem, &z, SADDLE_STEP, SADDLE_STEP, run.tolerance) {
+            core.estimate_multipliers();
+            core.run(problem, run, None);
+            self.offer(problem, &core);
+        }
+        let lower = |b: &Candidate| {
+            let gain = saddle.objective - b.objective;
+            b.residuals.scaled <= run.tolerance && gain > run.tolerance * (1.0 + saddle.objective.abs())
+        };
+        if !self.best.as_ref().is_some_and(lower) {
+            self.best = Some(saddle);
+        }
     }
 
     /// Turns the end of the iteration into a status; tries the elastic form where the method broke down.
@@ -228,9 +261,7 @@ impl Solver<'_> {
     fn offer(&mut self, problem: &mut Reduced, core: &Core) {
         let d = core.form.d;
         let mut z = core.point.x[..d].to_vec();
-        for (z, (&l, &u)) in z.iter_mut().zip(problem.lower.iter().zip(&problem.upper)) {
-            *z = z.clamp(l, u);
-        }
+        clamp(&mut z, problem);
         let bounds: Vec<f64> = (0..d).map(|j| core.point.zl[j] - core.point.zu[j]).collect();
         let rows: Vec<f64> = core.point.y.iter().map(|y| -y).collect();
         self.keep(problem, &z, &bounds, &rows);
@@ -267,6 +298,12 @@ impl Solver<'_> {
             },
             None => Solution { iterations, evaluations, ..Solution::failed(status, start, self.assessor.sizes()) },
         }
+    }
+}
+
+fn clamp(z: &mut [f64], problem: &Reduced) {
+    for (z, (&l, &u)) in z.iter_mut().zip(problem.lower.iter().zip(&problem.upper)) {
+        *z = z.clamp(l, u);
     }
 }
 

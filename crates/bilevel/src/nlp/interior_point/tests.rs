@@ -211,6 +211,33 @@ fn undefined_regions_are_left() {
     }
 }
 
+#[test]
+fn saddle_points_are_left() {
+    let cases = vec![
+        Case::new("top of a parabola", |x| vec![-(x[0].pow(2)) + x[1].pow(2)], &[0.0, 0.0], -4.0)
+            .bounds(&[-2.0; 2], &[2.0; 2]),
+        Case::new("double well", |x| vec![(x[0].pow(2) - 1.0).pow(2)], &[0.0], 0.0),
+        Case::new("saddle on a circle", |x| vec![&x[0] * &x[1], x[0].pow(2) + x[1].pow(2)], &[1.0, 1.0], -0.5)
+            .constraints(&[(1.0, 1.0)]),
+        Case::new("symmetric product", |x| vec![-(&x[0] * &x[1])], &[0.0, 0.0], -1.0).bounds(&[-1.0; 2], &[1.0; 2]),
+    ];
+    check_all(cases, |case, s| s.status == Status::Solved && (s.objective - case.objective).abs() < 1e-9);
+    // A flat bottom is no saddle: no second attempt.
+    let mut flat = collection().into_iter().find(|c| c.name == "singular quadratic").unwrap();
+    assert!(run(&mut flat).iterations < 5);
+}
+
+/// Rows and objectives with large gradients are scaled inside; what is returned is not.
+#[test]
+fn scaling_is_invisible() {
+    let mut case = Case::new("large", |x| vec![1e6 * (&x[0] - 3.0).pow(2), 1e5 * x[0].pow(2)], &[0.5], 4e6)
+        .constraints(&[(-INF, 1e5)]);
+    for s in [run(&mut case), sqp::solve(&mut case.nlp, &[0.5], &sqp::Settings::default())] {
+        assert!((s.z[0] - 1.0).abs() < 1e-9 && (s.objective - 4e6).abs() < 1e-2, "{s:?}");
+        assert!((s.multipliers.constraints[0] + 20.0).abs() < 1e-6, "{s:?}");
+    }
+}
+
 /// A convex quadratic programme ½ zᵀP z + qᵀz.
 struct Quadratic {
     frame: Frame,
