@@ -5,7 +5,7 @@
 //! for large-scale nonlinear programming*, Math. Program. 106 (2006), section 3.8.
 
 use super::residual::Assessor;
-use super::{Evaluations, Multipliers, Nlp, Residuals, Status};
+use super::{Evaluations, Frame, Multipliers, Nlp, Residuals, Status};
 use bilevel_linalg::Dense;
 
 /// Gradients larger than this at the start are scaled down to it.
@@ -60,11 +60,7 @@ impl<'a> Reduced<'a> {
         if frame.check().is_err() || start.len() != n || start.iter().any(|v| !v.is_finite()) {
             return Err(Status::Numerical);
         }
-        let crossing = |lower: &[f64], upper: &[f64]| lower.iter().zip(upper).any(|(l, u)| l > u);
-        if crossing(&frame.lower, &frame.upper)
-            || crossing(&frame.row_lower, &frame.row_upper)
-            || crossing(&frame.constraint_lower, &frame.constraint_upper)
-        {
+        if crosses(frame) {
             return Err(Status::Infeasible);
         }
         let mut full = start.to_vec();
@@ -79,21 +75,7 @@ impl<'a> Reduced<'a> {
                 *z = frame.lower[j];
             }
         }
-        let mut sources = Vec::new();
-        let (mut row_lower, mut row_upper) = (Vec::new(), Vec::new());
-        let mut keep = |source, lower: f64, upper: f64| {
-            if lower.is_finite() || upper.is_finite() {
-                sources.push(source);
-                row_lower.push(lower);
-                row_upper.push(upper);
-            }
-        };
-        for i in 0..frame.rows.rows() {
-            keep(Source::Affine(i), frame.row_lower[i], frame.row_upper[i]);
-        }
-        for i in 0..k {
-            keep(Source::Nonlinear(i), frame.constraint_lower[i], frame.constraint_upper[i]);
-        }
+        let (sources, row_lower, row_upper) = bounded_rows(frame);
         let affine_count = sources.iter().filter(|s| matches!(s, Source::Affine(_))).count();
         let mut affine = Dense::zeros(affine_count, free.len());
         let mut affine_constant = vec![0.0; affine_count];
@@ -349,4 +331,28 @@ impl<'a> Reduced<'a> {
             *y = value * self.objective_scale / s;
         }
     }
+}
+
+/// Whether some lower bound lies above its upper bound.
+fn crosses(frame: &Frame) -> bool {
+    let crossing = |lower: &[f64], upper: &[f64]| lower.iter().zip(upper).any(|(l, u)| l > u);
+    crossing(&frame.lower, &frame.upper)
+        || crossing(&frame.row_lower, &frame.row_upper)
+        || crossing(&frame.constraint_lower, &frame.constraint_upper)
+}
+
+/// The rows with at least one finite bound, affine ones first, and their bounds.
+fn bounded_rows(frame: &Frame) -> (Vec<Source>, Vec<f64>, Vec<f64>) {
+    let affine = frame.row_lower.iter().zip(&frame.row_upper).enumerate();
+    let nonlinear = frame.constraint_lower.iter().zip(&frame.constraint_upper).enumerate();
+    let all = affine
+        .map(|(i, bounds)| (Source::Affine(i), bounds))
+        .chain(nonlinear.map(|(i, bounds)| (Source::Nonlinear(i), bounds)));
+    let (mut sources, mut lower, mut upper) = (Vec::new(), Vec::new(), Vec::new());
+    for (source, (&l, &u)) in all.filter(|(_, (l, u))| l.is_finite() || u.is_finite()) {
+        sources.push(source);
+        lower.push(l);
+        upper.push(u);
+    }
+    (sources, lower, upper)
 }

@@ -357,14 +357,33 @@ proptest! {
         let mut balls: Vec<_> = (0..k).map(|i| quadratic(n, 0, rank.max(2), &seed[10 * i..])).collect();
         let values: Vec<f64> = balls.iter_mut().map(|b| b.objective(&inside)).collect();
         base.frame.constraint_lower = vec![-INF; k];
-        // The last ellipsoid passes through the point.
-        base.frame.constraint_upper = (0..k).map(|i| values[i] + (k - 1 - i) as f64 * 0.2).collect();
+        // The last ellipsoid almost passes through the point.
+        base.frame.constraint_upper = (0..k).map(|i| values[i] + 0.01 + (k - 1 - i) as f64 * 0.2).collect();
         let mut problem = Ellipsoids { base, balls };
         let s = solve(&mut problem, &vec![0.0; n], &Settings::default());
         prop_assert!(s.status.is_success(), "{:?}", s);
         let t = sqp::solve(&mut problem, &vec![0.0; n], &sqp::Settings::default());
         prop_assert!(t.status.is_success(), "{:?}", t);
         prop_assert!((s.objective - t.objective).abs() <= 1e-5 * (1.0 + s.objective.abs()), "{} {}", s.objective, t.objective);
+    }
+
+    #[test]
+    fn nonconvex_programmes(n in 1usize..7, m in 0usize..3, k in 0usize..3,
+                            seed in prop::collection::vec(-1.0..1.0f64, 251)) {
+        // Indefinite objective and constraints, feasible at the inside point.
+        let indefinite = |q: &mut Quadratic| (0..n).for_each(|j| q.p[(j, j)] -= 2.0);
+        let mut base = quadratic(n, m, n, &seed);
+        indefinite(&mut base);
+        let inside: Vec<f64> = (0..n).map(|j| seed[(200 + 3 * j) % seed.len()]).collect();
+        let mut balls: Vec<_> = (0..k).map(|i| quadratic(n, 0, 2, &seed[10 * i..])).collect();
+        balls.iter_mut().for_each(indefinite);
+        base.frame.constraint_lower = vec![-INF; k];
+        base.frame.constraint_upper = balls.iter_mut().map(|b| b.objective(&inside) + 0.1).collect();
+        let mut problem = Ellipsoids { base, balls };
+        let s = solve(&mut problem, &vec![0.0; n], &Settings::default());
+        prop_assert!(s.status.is_success() || s.status == Status::Infeasible, "{:?}", s);
+        let t = sqp::solve(&mut problem, &vec![0.0; n], &sqp::Settings::default());
+        prop_assert!(t.status.is_success() || t.status == Status::Infeasible, "{:?}", t);
     }
 
     #[test]

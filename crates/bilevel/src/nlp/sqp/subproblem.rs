@@ -42,6 +42,8 @@ pub(super) struct Subproblem {
     upper: Vec<f64>,
     row_lower: Vec<f64>,
     row_upper: Vec<f64>,
+    /// Number of affine rows, the first ones.
+    affine: usize,
     noise: f64,
     price: f64,
     elastic: Option<Elastic>,
@@ -65,6 +67,7 @@ impl Subproblem {
             upper: vec![0.0; d],
             row_lower: vec![0.0; m],
             row_upper: vec![0.0; m],
+            affine: problem.affine_rows(),
             noise: 0.0,
             price: 0.0,
             elastic: None,
@@ -172,7 +175,8 @@ impl Subproblem {
 
     /// The elastic form, with the price raised until a worthwhile part of the violation goes.
     fn relax(&mut self, solver: &mut ActiveSet, b: &Dense, g: &[f64], rows: &Dense) -> Linearised {
-        let violated: Vec<(usize, f64)> = (0..rows.rows())
+        // Affine rows hold already, up to rounding.
+        let violated: Vec<(usize, f64)> = (self.affine..rows.rows())
             .filter_map(|i| match (self.row_lower[i], self.row_upper[i]) {
                 (l, _) if l > 0.0 => Some((i, 1.0)),
                 (_, u) if u < 0.0 => Some((i, -1.0)),
