@@ -265,11 +265,9 @@ fn selection_with_names(
 ) -> Option<Vec<usize>> {
     if let Value::Array(items) = &node.value {
         for item in items {
-            if let Value::String(name) = &item.value {
-                if by_name(name).is_none() {
-                    unknown_column(context, item, names);
-                    return None;
-                }
+            if matches!(&item.value, Value::String(name) if by_name(name).is_none()) {
+                unknown_column(context, item, names);
+                return None;
             }
         }
     }

@@ -276,6 +276,7 @@ fn wrong_types() {
         ("tolerance = \"small\"", "a positive number"),
         ("attitude = \"optimist\"", "\"optimistic\", \"pessimistic\" or \"both\""),
         ("method = 3", "a string"),
+        ("smoothing = \"chsk\"", "one of chks"),
         ("follower_tolerance = -1", "a number from 0"),
         ("time_limit = inf", "a positive number"),
     ] {

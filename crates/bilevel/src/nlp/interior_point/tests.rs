@@ -194,7 +194,7 @@ fn undefined_regions_are_left() {
                 &[1.1, 1.0],
                 0.0,
             ),
-            Case::new("root", |x| vec![&x[0] - (&x[0] - 2.0).sqrt()], &[40.0], 1.75 + 0.0),
+            Case::new("root", |x| vec![&x[0] - (&x[0] - 2.0).sqrt()], &[40.0], 1.75),
             Case::new("logarithm in a constraint", |x| vec![1.0 * &x[0], (x[0]).ln()], &[9.0], 0.5f64.exp())
                 .constraints(&[(0.5, INF)]),
             Case::new("overflow", |x| vec![x[0].exp().exp() - 10.0 * &x[0]], &[3.0], 0.0),
