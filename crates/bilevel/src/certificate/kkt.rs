@@ -4,7 +4,7 @@
 use bilevel_linalg::{Dense, vector};
 
 use crate::nlp::{Frame, Nlp, Normals, unit};
-use crate::problem::Failures;
+use crate::problem::{Failures, NamedValues, Problem};
 use crate::smooth::Family;
 use crate::solution::KktPoint;
 use crate::upper::{Levels, SmoothedPoint, ValueFunctionProgramme};
@@ -15,6 +15,7 @@ const ACTIVE: f64 = 1e-6;
 
 /// Recomputes the residuals of `point` with a fresh value model. `None` if the follower cannot be solved at its x.
 pub fn check_kkt<'a>(
+    problem: &Problem,
     levels: &'a Levels,
     point: &SmoothedPoint,
     model: Box<dyn ValueModel + 'a>,
@@ -48,8 +49,8 @@ pub fn check_kkt<'a>(
     let slack = gap - point.epsilon;
     let active = slack > -ACTIVE.min(0.1 * point.epsilon);
     Some(KktPoint {
-        x: point.x.clone(),
-        y: point.y.clone(),
+        x: NamedValues::new(&problem.leader().blocks, &point.x),
+        y: NamedValues::new(&problem.follower().blocks, &point.y),
         stationarity: normals.distance(&lagrangian)?,
         dual: (-point.multiplier).max(0.0),
         complementarity: (point.multiplier * slack).abs(),

@@ -280,13 +280,15 @@ impl<'a> Reduced<'a> {
             }
         }
         let weight = weight * self.objective_scale;
-        self.evaluations.hessians += 1;
         if self.all_free {
-            return self.nlp.hessian(&self.full, weight, &self.full_weights, out);
+            let available = self.nlp.hessian(&self.full, weight, &self.full_weights, out);
+            self.evaluations.hessians += usize::from(available);
+            return available;
         }
         if !self.nlp.hessian(&self.full, weight, &self.full_weights, &mut self.full_hessian) {
             return false;
         }
+        self.evaluations.hessians += 1;
         for (a, &i) in self.free.iter().enumerate() {
             let from = self.full_hessian.row(i);
             for (o, &j) in out.row_mut(a).iter_mut().zip(&self.free) {

@@ -218,7 +218,7 @@ impl Chooser<'_> {
         let levels = &self.analysis.levels;
         let meter = Meter::unlimited();
         let model = value_model(&levels.follower, self.analysis, self.options, &start, self.failures, &meter);
-        let point = check_kkt(levels, point, model, self.options.smoothing, self.failures);
+        let point = check_kkt(self.problem, levels, point, model, self.options.smoothing, self.failures);
         work.lower_solves += meter.used();
         point
     }

@@ -18,6 +18,9 @@ const ROUNDING: f64 = 1e-14;
 /// A dependent constraint with a violation below this, relative to its terms, is taken as redundant.
 const REDUNDANT: f64 = 1e-9;
 
+/// Contradictions of dependent constraints below this many times the noise are noise.
+const MANY: f64 = 1e3;
+
 /// How a solve ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -38,6 +41,8 @@ pub(super) struct Quadratic<'a> {
     pub rows: &'a Dense,
     pub row_lower: &'a [f64],
     pub row_upper: &'a [f64],
+    /// Distances to a constraint below this are rounding errors of the data.
+    pub noise: f64,
 }
 
 /// An item is a bound (below n) or a row (n + i).
@@ -218,7 +223,7 @@ impl ActiveSet {
             }
             let length = if item < self.n { 1.0 } else { norm(q.rows.row(item - self.n)) };
             let distance = violation / length.max(f64::MIN_POSITIVE);
-            if distance > worst.0 {
+            if distance > worst.0 && distance > q.noise {
                 worst = (distance, Some(item));
             }
         }
@@ -253,7 +258,8 @@ impl ActiveSet {
             if full == f64::INFINITY && leaving.is_none() {
                 self.is_active[item] = true;
                 self.skipped.push(item);
-                let redundant = missing.abs() <= REDUNDANT * (size + bound.abs()).max(norm(&self.normal) * 1e-6);
+                let noise = MANY * q.noise * norm(&self.normal);
+                let redundant = missing.abs() <= noise.max(REDUNDANT * (size + bound.abs()));
                 return if redundant { Outcome::Solved } else { Outcome::Infeasible };
             }
             let step = full.min(partial);
@@ -437,7 +443,7 @@ mod tests {
             let upper: Vec<f64> = (0..n).map(|j| if j % 4 == 1 { INF } else { inside[j] + seed[150 + j].abs() }).collect();
             let linear: Vec<f64> = (0..n).map(|j| 5.0 * seed[110 + j]).collect();
             let q = Quadratic { hessian: &b, linear: &linear, lower: &lower, upper: &upper, rows: &rows,
-                                row_lower: &row_lower, row_upper: &row_upper };
+                                row_lower: &row_lower, row_upper: &row_upper, noise: 1e-15 };
             let mut solver = ActiveSet::default();
             prop_assert_eq!(solver.solve(&q), Outcome::Solved);
             prop_assert!(residual(&q, &solver) < 1e-9, "{}", residual(&q, &solver));
@@ -456,6 +462,7 @@ mod tests {
             rows: &rows,
             row_lower: &[1.0, 2.0, -INF],
             row_upper: &[1.0, 2.0, 1.0],
+            noise: 1e-15,
         };
         let mut solver = ActiveSet::default();
         assert_eq!(solver.solve(&q), Outcome::Solved);

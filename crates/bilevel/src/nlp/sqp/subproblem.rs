@@ -42,6 +42,7 @@ pub(super) struct Subproblem {
     upper: Vec<f64>,
     row_lower: Vec<f64>,
     row_upper: Vec<f64>,
+    noise: f64,
     price: f64,
     elastic: Option<Elastic>,
 }
@@ -64,6 +65,7 @@ impl Subproblem {
             upper: vec![0.0; d],
             row_lower: vec![0.0; m],
             row_upper: vec![0.0; m],
+            noise: 0.0,
             price: 0.0,
             elastic: None,
         }
@@ -71,6 +73,7 @@ impl Subproblem {
 
     /// Ranges of the step at `z` where the rows have values `c`; no component moves further than `reach`.
     pub fn place(&mut self, problem: &Reduced, z: &[f64], c: &[f64], reach: f64) {
+        self.noise = 4.0 * f64::EPSILON * z.iter().fold(1.0f64, |m, v| m.max(v.abs()));
         for j in 0..z.len() {
             self.lower[j] = (problem.lower[j] - z[j]).max(-reach);
             self.upper[j] = (problem.upper[j] - z[j]).min(reach);
@@ -90,6 +93,7 @@ impl Subproblem {
             rows,
             row_lower: &self.row_lower,
             row_upper: &self.row_upper,
+            noise: self.noise,
         }
     }
 
@@ -111,6 +115,7 @@ impl Subproblem {
             rows: problem.affine_matrix(),
             row_lower: &self.row_lower[..r],
             row_upper: &self.row_upper[..r],
+            noise: self.noise,
         };
         let mut solver = std::mem::take(&mut self.active_set);
         let outcome = match solver.solve(&quadratic) {
@@ -232,6 +237,7 @@ impl Subproblem {
             rows: &elastic.rows,
             row_lower: &self.row_lower,
             row_upper: &self.row_upper,
+            noise: self.noise,
         };
         let mut outcome = solver.solve(&quadratic);
         if outcome == Outcome::Failed {

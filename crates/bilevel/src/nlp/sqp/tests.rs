@@ -71,3 +71,36 @@ fn trace() {
         println!("{}", line(case.name, &s));
     }
 }
+
+#[test]
+fn complementarity_constraints_are_followed_to_the_limit() {
+    let mut bad = Vec::new();
+    for (mut case, pairs) in super::super::testing::complementarity() {
+        case.nlp.second_derivatives = false;
+        let mut z = case.start.clone();
+        for t in [1e-5, 1e-8, 1e-11] {
+            super::super::testing::relax(&mut case, pairs, t);
+            let s = solve(&mut case.nlp, &z, &Settings::default());
+            println!("{t:.0e} {}", line(case.name, &s));
+            if !s.status.is_success() || (s.objective - case.objective).abs() > 20.0 * t.sqrt().max(1e-5) {
+                bad.push(format!("{t:.0e} {}", line(case.name, &s)));
+            }
+            z = s.z;
+        }
+        // Directly, without the path.
+        let s = run(&mut case);
+        println!("direct {}", line(case.name, &s));
+    }
+    assert!(bad.is_empty(), "{}", bad.join("\n"));
+}
+
+#[test]
+fn kinks_do_not_hang() {
+    for mut case in super::super::testing::kinks() {
+        case.nlp.second_derivatives = false;
+        let s = run(&mut case);
+        println!("{}", line(case.name, &s));
+        assert!(s.evaluations.values < 2000, "{}", line(case.name, &s));
+        assert!((s.objective - case.objective).abs() < 5e-2, "{}", line(case.name, &s));
+    }
+}
