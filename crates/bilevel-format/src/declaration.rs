@@ -313,7 +313,8 @@ mod tests {
     #[test]
     fn shapes_and_sets() {
         use Shape::{Scalar, Vector};
-        use std::f64::{INFINITY as I, NEG_INFINITY as N};
+        const I: f64 = f64::INFINITY;
+        const N: f64 = f64::NEG_INFINITY;
         for (text, expected) in [
             ("in [-5, 5]", (Scalar, vec![-5.0], vec![5.0])),
             ("scalar", (Scalar, vec![N], vec![I])),

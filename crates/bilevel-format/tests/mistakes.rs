@@ -1,4 +1,5 @@
 //! Every mistake in a problem file or in its data is shown with file, line, column, caret and advice.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::fs;
 use std::path::PathBuf;
