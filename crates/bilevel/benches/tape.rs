@@ -37,10 +37,10 @@ fn verdict(kept: bool) -> &'static str {
     if kept { "as claimed" } else { "MORE THAN CLAIMED" }
 }
 
-/// The least times of one call of each in seconds, over repetitions of about five milliseconds, taken in turns so that
+/// The least times of one call of each in seconds, over many short repetitions, taken in turns so that
 /// whatever else the machine does slows both.
 fn times(mut first: impl FnMut(), mut second: impl FnMut()) -> (f64, f64) {
-    const ROUNDS: usize = 25;
+    const ROUNDS: usize = 200;
     let (first_repeat, second_repeat) = (repetitions(&mut first), repetitions(&mut second));
     let mut best = (f64::INFINITY, f64::INFINITY);
     for _ in 0..ROUNDS {
@@ -57,7 +57,7 @@ fn time(repeat: usize, call: &mut impl FnMut()) -> f64 {
 }
 
 fn repetitions(call: &mut impl FnMut()) -> usize {
-    const SPAN: f64 = 0.005;
+    const SPAN: f64 = 0.0003;
     call();
     (SPAN / time(1, call).max(1e-9)).clamp(1.0, 1e6) as usize
 }

@@ -4,14 +4,15 @@ use bilevel_linalg::vector::axpy;
 
 use super::instruction::{Blocks, Instruction};
 use super::pair::{Operand, accumulate_both};
-use super::reverse::{self, add_product};
+use super::reverse::add_product;
 use super::{Directional, map};
 use crate::expr::Op;
 use crate::expr::atom::{PairSlopes, chain, elementary, extremum, group_norms, norm_p};
 use crate::smooth::Smoothing;
 
-/// Adds to the tangents, in `moves`, of the derivatives of the operands that depend on `wanted`; `at` holds values,
-/// tangents and derivatives.
+/// Adds to the tangents, in `moves`, of the derivatives of the operands that depend on `wanted`, what comes from the
+/// move of the operands themselves; `at` holds values, tangents and derivatives. What comes from the result's own
+/// tangent is linear in it: a reverse step on `moves`.
 pub(super) fn run(
     instruction: &Instruction,
     at: Directional<'_>,
@@ -19,9 +20,6 @@ pub(super) fn run(
     wanted: Blocks,
     smoothing: Smoothing<'_>,
 ) {
-    // The derivative itself is linear in what arrives from the result ...
-    reverse::run(instruction, at.values, moves, wanted, smoothing);
-    // ... and moves because the operands do.
     let before = &mut moves[..instruction.scratch.start];
     let pair = Pair { instruction, at, wanted };
     match &instruction.op {
