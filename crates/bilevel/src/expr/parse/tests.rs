@@ -335,6 +335,24 @@ fn constants_may_be_infinite_but_not_variable() {
 }
 
 #[test]
+fn data_may_be_matrices() {
+    let scope = scope();
+    let entries = |text: &str| match parse_data(text, &scope).unwrap() {
+        ParsedData::Matrix(matrix) => {
+            let mut entries = Vec::new();
+            matrix.for_each(|i, j, value| entries.push((i, j, value)));
+            entries
+        }
+        ParsedData::Values(constant) => panic!("{constant:?}"),
+    };
+    assert_eq!(entries("B"), [(0, 0, 1.0), (1, 2, -2.0)]);
+    assert_eq!(entries("2*B'"), [(0, 0, 2.0), (2, 1, -4.0)]);
+    assert_eq!(entries("A'")[1], (0, 1, 4.0));
+    assert!(matches!(parse_data("b", &scope), Ok(ParsedData::Values(ParsedConstant { shape: Shape::Vector(2), .. }))));
+    assert!(parse_data("x", &scope).is_err());
+}
+
+#[test]
 fn a_sum_of_a_hundred_thousand_terms() {
     let text = (0..100_000).map(|i| format!("{i}*x")).collect::<Vec<_>>().join(" + ");
     let expr = formula(&text);
