@@ -140,19 +140,19 @@ impl<'a> Reader<'a> {
 
     /// `[lower, upper]`, each a number for all components, or one number for each.
     fn bounds(&mut self, n: usize) -> Result<Set, ParseError> {
-        let (lower, upper, place) = self.interval(n)?;
+        let ([lower, upper], place) = self.interval(n)?;
         if lower.iter().all(|&l| l == f64::NEG_INFINITY) && upper.iter().all(|&u| u == f64::INFINITY) {
             return Ok(Whole::new(n).into());
         }
         Bounds::from_vectors(lower, upper).map(Set::from).map_err(|error| set_error(&error, place))
     }
 
-    fn interval(&mut self, n: usize) -> Result<(Vec<f64>, Vec<f64>, Range<usize>), ParseError> {
+    fn interval(&mut self, n: usize) -> Result<([Vec<f64>; 2], Range<usize>), ParseError> {
         let (parts, place) = self.list(TokenKind::LeftBracket, TokenKind::RightBracket, "`[lower, upper]`")?;
         let [lower, upper] = parts.as_slice() else {
             return Err(count("in", "a lower and an upper bound: `in [0, 1]`", place));
         };
-        Ok((entries(lower, n)?, entries(upper, n)?, place))
+        Ok(([entries(lower, n)?, entries(upper, n)?], place))
     }
 
     /// `polyhedron(A, b)` or `affine(A, b)`, perhaps with bounds behind it.
@@ -172,7 +172,7 @@ impl<'a> Reader<'a> {
         let lower = if word == "affine" { upper.clone() } else { vec![f64::NEG_INFINITY; upper.len()] };
         let set = if self.word().is_some_and(|(word, _)| word == "in") {
             self.at += 1;
-            let (low, high, _) = self.interval(n)?;
+            let ([low, high], _) = self.interval(n)?;
             Polyhedron::new(&rows, &lower, &upper, &low, &high).map(Set::from)
         } else if word == "affine" {
             Affine::new(rows, upper).map(Set::from)
@@ -272,6 +272,7 @@ fn count(function: &'static str, expected: &'static str, span: Range<usize>) -> 
 fn set_error(error: &SetError, span: Range<usize>) -> ParseError {
     let help = match error {
         SetError::EmptyInterval { .. } => "every lower bound must be at most the upper bound",
+        SetError::Empty { .. } | SetError::Inconsistent { .. } => "the conditions contradict each other",
         _ => FORMS,
     };
     ParseError::new(ParseErrorKind::Invalid(error.to_string()), span).help(help)

@@ -71,7 +71,7 @@ fn every_set_of_the_table_is_read() {
     for line in page.lines().filter(|line| line.starts_with("| `\"")) {
         for text in line.split('|').nth(1).unwrap().split('`').skip(1).step_by(2) {
             let file = format!(
-                "[constants]\nA = [[1, 2], [3, 4]]\nb = [5, 6]\n[data.train]\nfile = \"data/diabetes.csv\"\n[follower]\ny = {text}\n[upper]\nminimize = '0'\n[lower]\nminimize = '0'\n"
+                "[constants]\nA = [[1, 2], [3, 4]]\nb = [3, 7]\n[data.train]\nfile = \"data/diabetes.csv\"\n[follower]\ny = {text}\n[upper]\nminimize = '0'\n[lower]\nminimize = '0'\n"
             );
             from_bytes("p.toml", file.as_bytes(), &root().join("problems"), &[]).unwrap_or_else(|m| panic!("{m}"));
             count += 1;
