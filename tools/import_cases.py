@@ -544,9 +544,9 @@ def convert(data, name):
             lines += [f"[{title}]", f'{block} = "{block_spec(lower, upper)}"', ""]
         sections += objective_section(role, data[objective], rest, sizes)
     lines += sections
-    start = [(block, point(data.get(f"{block}0"), sizes[block])) for block in "xy"]
-    if any(value for _, value in start):
-        lines += ["[start]"] + [f"{block} = {value}" for block, value in start if value] + [""]
+    start = [(block, point(data.get(f"{block}0"), sizes[block])) for block in "xy" if sizes[block]]
+    if all(value for _, value in start):
+        lines += ["[start]"] + [f"{block} = {value}" for block, value in start] + [""]
     return "\n".join(lines + known_section(data, sizes)).rstrip() + "\n"
 
 

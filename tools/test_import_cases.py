@@ -191,6 +191,11 @@ class Files(unittest.TestCase):
         problem = converted(m=0, y0=[], F="x1", f="0")
         self.assertNotIn("follower", problem)
 
+    def test_a_start_is_written_only_if_it_is_whole(self):
+        self.assertNotIn("start", converted(x0=[1.0]))
+        self.assertNotIn("start", converted(y0=[1.0, math.inf]))
+        self.assertNotIn("start", converted(y0=None))
+
     def test_a_folder(self):
         with tempfile.TemporaryDirectory() as folder:
             source, out = Path(folder) / "cases", Path(folder) / "deep" / "out"

@@ -69,7 +69,7 @@ impl Diagnostic {
             if let Some((name, line, column)) = &part.origin {
                 group = group.element(Origin::path(*name).line(*line).char_column(*column));
             }
-            let snippet = Snippet::source(&*part.text).line_start(part.line).annotations(part.annotations());
+            let snippet = Snippet::source(part.text).line_start(part.line).annotations(part.annotations());
             group = group.element(if part.origin.is_none() { snippet.path(part.name) } else { snippet });
         }
         if let Some(help) = &self.help {

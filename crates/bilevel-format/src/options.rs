@@ -25,6 +25,7 @@ pub struct FileOptions {
 #[derive(Clone, Copy)]
 enum Kind {
     Text,
+    Smoothing,
     Attitude,
     Positive,
     Nonnegative,
@@ -33,7 +34,7 @@ enum Kind {
 
 const KINDS: [(&str, Kind); 11] = [
     ("method", Kind::Text),
-    ("smoothing", Kind::Text),
+    ("smoothing", Kind::Smoothing),
     ("tolerance", Kind::Positive),
     ("seed", Kind::Count { least: 0 }),
     ("starts", Kind::Count { least: 1 }),
@@ -124,7 +125,11 @@ fn value(context: &mut Context, key: &str, kind: Kind, node: &Node) -> Option<Op
         {
             return Some(OptionValue::Count(value as u64));
         }
+        (Kind::Smoothing, Value::String(text)) if bilevel::smooth::by_name(text).is_some() => {
+            return Some(OptionValue::Text(text.clone()));
+        }
         (Kind::Text, _) => "a string".to_string(),
+        (Kind::Smoothing, _) => format!("one of {}", bilevel::smooth::names().collect::<Vec<_>>().join(", ")),
         (Kind::Attitude, _) => "\"optimistic\", \"pessimistic\" or \"both\"".to_string(),
         (Kind::Positive, _) => "a positive number".to_string(),
         (Kind::Nonnegative, _) => "a number from 0".to_string(),

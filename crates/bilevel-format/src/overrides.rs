@@ -25,7 +25,8 @@ pub(crate) fn parse(text: &str) -> Result<Table, Diagnostic> {
             let value = value.trim();
             let quotes = if value.contains('\'') { "'''" } else { "'" };
             let quoted = Source::new("--set", format!("{key}={quotes}{value}{quotes}"));
-            single(&quoted).map_err(|error| error.help("write `--set table.key=value`, for example `--set options.seed=3`"))
+            single(&quoted)
+                .map_err(|error| error.help("write `--set table.key=value`, for example `--set options.seed=3`"))
         }
     }
 }

@@ -20,7 +20,7 @@ pub mod prelude {
     pub use crate::expr::{Expr, Matrix, Shape, concat};
     pub use crate::observe::Observer;
     pub use crate::problem::{Attitude, Model, ModelError, Problem};
-    pub use crate::set::{Ball, Bounds, L1Ball, Set, Simplex};
+    pub use crate::set::{Affine, Ball, Bounds, Halfspace, L1Ball, Orthant, Polyhedron, Product, Set, Simplex, Whole};
     pub use crate::solution::{Solution, Status};
     pub use crate::solve::Options;
 }

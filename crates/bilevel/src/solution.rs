@@ -120,10 +120,10 @@ pub struct Measured {
 /// An approximate KKT point of (VFP_epsilon^mu), with its residuals (Remark 2.16 of Alcantara & Takeda 2025).
 #[derive(Clone, Debug, PartialEq)]
 pub struct KktPoint {
-    /// The leader's variables, flat.
-    pub x: Vec<f64>,
-    /// The follower's variables, flat.
-    pub y: Vec<f64>,
+    /// The leader's variables.
+    pub x: NamedValues,
+    /// The follower's variables.
+    pub y: NamedValues,
     /// epsilon_1: distance of minus the Lagrangian's gradient to the normal cone of the constraints.
     pub stationarity: f64,
     /// epsilon_2: max(0, -lambda).

@@ -218,10 +218,8 @@ mod tests {
 
         #[test]
         fn arbitrary_tables_never_panic(text in "[0-9.,;\"\n\r\ta-]{0,80}") {
-            if let Err(error) = all(&text) {
-                if let Some(span) = error.span {
-                    prop_assert!(span.start <= span.end && span.end <= text.len());
-                }
+            if let Err(DataError { span: Some(span), .. }) = all(&text) {
+                prop_assert!(span.start <= span.end && span.end <= text.len());
             }
         }
 

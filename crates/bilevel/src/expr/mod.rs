@@ -6,8 +6,8 @@
 //! op.rs         Op: the closed list of operations; everything that interprets formulas matches on it
 //! atom/         the functions behind the operations, one per file
 //! tape/         Tape: value, gradient (reverse), Hessian-vector product (forward over reverse)
-//! structure.rs  what can be said of a formula: linear, quadratic, convex in a block, smooth
-//! lift.rs       epigraph form: convex nonsmooth atoms become smooth constraints on extra variables
+//! structure/    what can be said of a formula: linear, quadratic, convex in a block, smooth
+//! lift/         epigraph form: convex nonsmooth atoms become smooth constraints on extra variables
 //! parse/        text to Expr (Pratt parser), with source spans in its errors
 //! print.rs      Expr to text
 //! ```
@@ -19,6 +19,7 @@ mod matrix;
 mod op;
 mod operators;
 pub mod parse;
+mod print;
 pub mod structure;
 mod tape;
 
@@ -26,4 +27,5 @@ pub use graph::{Expr, ExprError, Graph, Node, NodeId, Shape};
 pub use matrix::Matrix;
 pub use op::{Function, Level, Op};
 pub use operators::concat;
+pub use print::{Named, PrintError};
 pub use tape::{Arg, Blocks, Evaluation, Hessian, Instruction, Span, Tape, TapeError, Workspace};

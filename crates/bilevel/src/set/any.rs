@@ -1,7 +1,10 @@
 //! Any of the sets, as one type.
 
 use super::error::check_length;
-use super::{Ball, Bounds, ConvexSet, Description, Halfspace, L1Ball, Orthant, Product, SetError, Simplex, Whole};
+use super::{
+    Affine, Ball, Bounds, ConvexSet, Description, Halfspace, L1Ball, Orthant, Polyhedron, Product, SetError, Simplex,
+    Whole,
+};
 use rand_chacha::ChaCha8Rng;
 
 /// One of the closed convex sets.
@@ -22,6 +25,10 @@ pub enum Set {
     Simplex(Simplex),
     /// A halfspace.
     Halfspace(Halfspace),
+    /// An affine subspace.
+    Affine(Affine),
+    /// A polyhedron.
+    Polyhedron(Box<Polyhedron>),
     /// A product of sets.
     Product(Product),
 }
@@ -48,6 +55,8 @@ impl Set {
             Self::L1Ball(set) => set,
             Self::Simplex(set) => set,
             Self::Halfspace(set) => set,
+            Self::Affine(set) => set,
+            Self::Polyhedron(set) => set.as_ref(),
             Self::Product(set) => set,
         }
     }
@@ -62,7 +71,13 @@ macro_rules! from_sets {
         }
     )*};
 }
-from_sets!(Whole, Bounds, Orthant, Ball, L1Ball, Simplex, Halfspace, Product);
+from_sets!(Whole, Bounds, Orthant, Ball, L1Ball, Simplex, Halfspace, Affine, Product);
+
+impl From<Polyhedron> for Set {
+    fn from(set: Polyhedron) -> Self {
+        Self::Polyhedron(Box::new(set))
+    }
+}
 
 impl ConvexSet for Set {
     fn ambient_dimension(&self) -> usize {

@@ -21,7 +21,7 @@ impl Ball {
     /// # Errors
     /// A centre that is not finite, or a radius that is not positive and finite.
     pub fn new(centre: Vec<f64>, radius: f64) -> Result<Self, SetError> {
-        check_finite("centre", &centre)?;
+        check_finite("centre component", &centre)?;
         check_positive("radius", radius)?;
         Ok(Self { centre, radius })
     }
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(text(Ball::new(vec![0.0], 0.0)), "radius must be positive and finite, got 0");
         assert_eq!(text(Ball::new(vec![0.0], -1.0)), "radius must be positive and finite, got -1");
         assert_eq!(text(Ball::new(vec![0.0], f64::INFINITY)), "radius must be positive and finite, got inf");
-        assert_eq!(text(Ball::new(vec![0.0, f64::NAN], 1.0)), "centre of component 1 must be finite, got NaN");
+        assert_eq!(text(Ball::new(vec![0.0, f64::NAN], 1.0)), "centre component 1 must be finite, got NaN");
     }
 
     #[test]

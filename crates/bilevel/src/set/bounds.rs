@@ -47,6 +47,11 @@ impl Bounds {
         Ok(Self { lower, upper, scalar: false })
     }
 
+    /// The box without bounds in dimension n.
+    pub(super) fn everything(n: usize) -> Self {
+        Self { lower: vec![f64::NEG_INFINITY; n], upper: vec![f64::INFINITY; n], scalar: false }
+    }
+
     /// The box in dimension n: itself if it has that dimension, its interval repeated if it was built by
     /// [`new`](Self::new).
     ///
@@ -77,9 +82,9 @@ impl Bounds {
 
 /// An error unless some real number is in [lower, upper].
 fn check_interval(component: usize, lower: f64, upper: f64) -> Result<(), SetError> {
-    for (what, value) in [("lower bound", lower), ("upper bound", upper)] {
+    for (what, value) in [("lower bound of component", lower), ("upper bound of component", upper)] {
         if value.is_nan() {
-            return Err(SetError::Value { what, component, wanted: "a number", value });
+            return Err(SetError::Value { what, index: component, wanted: "a number", value });
         }
     }
     if lower > upper || lower == f64::INFINITY || upper == f64::NEG_INFINITY {

@@ -7,12 +7,12 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum SetError {
     /// A bound, centre, coefficient, ... is NaN, or infinite where it must be finite.
-    #[error("{what} of component {component} must be {wanted}, got {value}")]
+    #[error("{what} {index} must be {wanted}, got {value}")]
     Value {
-        /// Which datum ("lower bound", "centre", ...).
+        /// Which datum ("lower bound of component", "coefficient in row", ...).
         what: &'static str,
         /// Its index, from 0.
-        component: usize,
+        index: usize,
         /// What is allowed.
         wanted: &'static str,
         /// What was given.
@@ -87,7 +87,7 @@ pub enum SetError {
 pub(super) fn check_finite(what: &'static str, values: &[f64]) -> Result<(), SetError> {
     match values.iter().position(|v| !v.is_finite()) {
         None => Ok(()),
-        Some(component) => Err(SetError::Value { what, component, wanted: "finite", value: values[component] }),
+        Some(index) => Err(SetError::Value { what, index, wanted: "finite", value: values[index] }),
     }
 }
 

@@ -1,8 +1,9 @@
 //! Halfspace `{z : <a, z> <= b}`.
 
 use super::error::check_finite;
-use super::numeric::{dot, excess, norm};
+use super::numeric::{excess, norm};
 use super::{ConvexSet, Description, SetError};
+use bilevel_linalg::vector::dot;
 use rand_chacha::ChaCha8Rng;
 
 /// A halfspace.
@@ -21,7 +22,7 @@ impl Halfspace {
     /// # Errors
     /// A zero normal (also an empty one), or numbers that are not finite.
     pub fn new(normal: Vec<f64>, bound: f64) -> Result<Self, SetError> {
-        check_finite("normal", &normal)?;
+        check_finite("normal component", &normal)?;
         let length = norm(normal.iter().copied());
         if length == 0.0 {
             return Err(SetError::ZeroNormal);
@@ -118,7 +119,7 @@ mod tests {
         assert_eq!(Halfspace::new(vec![], 1.0), Err(SetError::ZeroNormal));
         assert_eq!(
             Halfspace::new(vec![1.0, f64::NAN], 1.0).unwrap_err().to_string(),
-            "normal of component 1 must be finite, got NaN"
+            "normal component 1 must be finite, got NaN"
         );
         assert_eq!(Halfspace::new(vec![1.0], f64::INFINITY).unwrap_err().to_string(), "bound must be finite, got inf");
     }

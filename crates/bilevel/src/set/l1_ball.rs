@@ -24,7 +24,7 @@ impl L1Ball {
     /// # Errors
     /// A centre that is not finite, or a radius that is not positive and finite.
     pub fn new(centre: Vec<f64>, radius: f64) -> Result<Self, SetError> {
-        check_finite("centre", &centre)?;
+        check_finite("centre component", &centre)?;
         check_positive("radius", radius)?;
         Ok(Self { centre, radius })
     }

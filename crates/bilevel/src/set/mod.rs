@@ -3,8 +3,10 @@
 //! [`Set`] is any of them; [`ConvexSet`] is what they can do. Every constructor checks its data, so that a value of
 //! these types is a nonempty set.
 
+mod affine;
 mod any;
 mod ball;
+mod basis;
 mod bounds;
 mod error;
 mod halfspace;
@@ -13,10 +15,12 @@ mod l1_ball;
 mod laws;
 mod numeric;
 mod orthant;
+mod polyhedron;
 mod product;
 mod simplex;
 mod whole;
 
+pub use affine::Affine;
 pub use any::Set;
 pub use ball::Ball;
 pub use bounds::Bounds;
@@ -24,6 +28,7 @@ pub use error::SetError;
 pub use halfspace::Halfspace;
 pub use l1_ball::L1Ball;
 pub use orthant::Orthant;
+pub use polyhedron::Polyhedron;
 pub use product::Product;
 pub use simplex::Simplex;
 pub use whole::Whole;

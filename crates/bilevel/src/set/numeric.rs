@@ -16,11 +16,6 @@ pub(super) fn norm(values: impl Iterator<Item = f64> + Clone) -> f64 {
     largest * values.map(|v| (v / largest) * (v / largest)).sum::<f64>().sqrt()
 }
 
-/// The inner product.
-pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
 /// The positive part, infinite for NaN: a violation must not vanish because it cannot be computed.
 pub(super) fn excess(value: f64) -> f64 {
     if value.is_nan() { f64::INFINITY } else { value.max(0.0) }

@@ -1,7 +1,7 @@
 //! The square-root family of Chen, Harker, Kanzow and Smale: `plus_mu(z) = (z + sqrt(z^2 + 4 mu^2)) / 2`
 //! [Alcantara & Takeda 2025, Example 2.7]. Its density has `kappa = 2`; the sharp error is `mu`, at `z = 0`.
 
-use super::{Family, Jet};
+use super::{Family, Jet, hypotenuse};
 
 /// The square-root family.
 #[derive(Clone, Copy, Debug, Default)]
@@ -13,7 +13,7 @@ impl Family for Chks {
     }
 
     fn plus(&self, z: f64, mu: f64) -> Jet {
-        let root = z.hypot(2.0 * mu);
+        let root = hypotenuse(z, 2.0 * mu);
         // The excess over max(z, 0) is (root - |z|) / 2, which cancels: use its conjugate form, dividing first so that
         // nothing overflows.
         let excess = 2.0 * mu * (mu / (root + z.abs()));
@@ -32,7 +32,7 @@ impl Family for Chks {
     }
 
     fn abs(&self, z: f64, mu: f64) -> Jet {
-        let root = z.hypot(2.0 * mu);
+        let root = hypotenuse(z, 2.0 * mu);
         let ratio = 2.0 * mu / root;
         Jet { value: root, first: if z.is_infinite() { z.signum() } else { z / root }, second: ratio * ratio / root }
     }

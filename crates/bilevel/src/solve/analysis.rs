@@ -1,10 +1,11 @@
 //! What the structure of a problem says, and both levels in the forms that methods take.
 
 use crate::expr::Blocks;
-use crate::expr::structure::{Block, Structure, VariableBounds};
+use crate::expr::structure::{Block, Convexity, Sample, Structure, VariableBounds, sampled_convexity};
 use crate::lower::Follower;
-use crate::problem::{Function, Problem, Side};
+use crate::problem::{At, Failures, Function, FunctionEvaluator, Problem, Side};
 use crate::set::ConvexSet;
+use crate::smooth::Smoothing;
 use crate::upper::{Leader, Levels};
 
 /// What is known of the follower's convexity in y.
@@ -55,6 +56,26 @@ impl Analysis {
             coupled_upper: constraints_depend(problem.leader(), Blocks::FOLLOWER),
             levels,
         }
+    }
+}
+
+impl Analysis {
+    /// A second opinion on the convexity of the follower's objective in y, by sampling: never a proof.
+    pub fn sampled_convexity(&self, problem: &Problem) -> Convexity {
+        let failures = Failures::default();
+        let evaluator = FunctionEvaluator::new(&problem.follower().objective, problem.n(), problem.m(), &failures);
+        sampled_convexity(&mut Sampler(evaluator), &self.bounds, SAMPLES, 0)
+    }
+}
+
+/// Pairs of points sampled for the second opinion.
+const SAMPLES: usize = 200;
+
+struct Sampler<'a>(FunctionEvaluator<'a>);
+
+impl Sample for Sampler<'_> {
+    fn value(&mut self, x: &[f64], y: &[f64]) -> f64 {
+        self.0.value(At { x, y, smoothing: Smoothing::EXACT })
     }
 }
 

@@ -3,17 +3,19 @@
 //!
 //! For p < 1 the function is not Lipschitz at 0. Exactly there, both derivatives count as 0, for every p < 2.
 
+use crate::smooth::hypotenuse;
+
 /// The value.
 #[inline]
 pub(in crate::expr) fn value(z: f64, p: f64, mu: f64) -> f64 {
-    if mu > 0.0 && p < 2.0 { z.hypot(mu).powf(p) } else { z.abs().powf(p) }
+    if mu > 0.0 && p < 2.0 { hypotenuse(z, mu).powf(p) } else { z.abs().powf(p) }
 }
 
 /// First and second derivative.
 #[inline]
 pub(in crate::expr) fn slopes(z: f64, p: f64, mu: f64) -> (f64, f64) {
     if mu > 0.0 && p < 2.0 {
-        let root = z.hypot(mu);
+        let root = hypotenuse(z, mu);
         let (ratio, scale) = (z / root, p * root.powf(p - 1.0));
         return (scale * ratio, scale / root * ((p - 2.0) * ratio * ratio + 1.0));
     }

@@ -2,7 +2,7 @@
 //!
 //! Outside a function's domain all are NaN. Closed forms in e^-|z| keep the bounded ones accurate in their tails.
 
-use super::PairJet;
+use super::PairSlopes;
 
 /// 1 / (1 + e^-z).
 #[inline]
@@ -87,18 +87,18 @@ pub(in crate::expr) fn power_slopes(z: f64, p: f64) -> (f64, f64) {
     }
 }
 
-/// a b.
+/// Derivatives of a b.
 #[inline]
-pub(in crate::expr) fn product(a: f64, b: f64) -> PairJet {
-    PairJet { value: a * b, a: b, b: a, aa: 0.0, ab: 1.0, bb: 0.0 }
+pub(in crate::expr) fn product_slopes(a: f64, b: f64) -> PairSlopes {
+    PairSlopes { a: b, b: a, aa: 0.0, ab: 1.0, bb: 0.0 }
 }
 
-/// a / b.
+/// Derivatives of a / b.
 #[inline]
-pub(in crate::expr) fn quotient(a: f64, b: f64) -> PairJet {
-    let (value, inverse) = (a / b, 1.0 / b);
-    let slope = value / b;
-    PairJet { value, a: inverse, b: -slope, aa: 0.0, ab: -inverse / b, bb: 2.0 * slope / b }
+pub(in crate::expr) fn quotient_slopes(a: f64, b: f64) -> PairSlopes {
+    let inverse = 1.0 / b;
+    let slope = a / b / b;
+    PairSlopes { a: inverse, b: -slope, aa: 0.0, ab: -inverse / b, bb: 2.0 * slope / b }
 }
 
 /// a^b = exp(b ln a) for a > 0; at a = 0 its limit for b > 0, else NaN.
@@ -110,19 +110,18 @@ pub(in crate::expr) fn power_of(a: f64, b: f64) -> f64 {
     if a > 0.0 || (a == 0.0 && b > 0.0) { a.abs().powf(b) } else { f64::NAN }
 }
 
-/// a^b with its derivatives. At a = 0 the derivatives are the limits for fixed b, those along b being 0.
+/// Derivatives of a^b. At a = 0 they are the limits for fixed b, those along b being 0.
 #[inline]
-pub(in crate::expr) fn power_of_jet(a: f64, b: f64) -> PairJet {
+pub(in crate::expr) fn power_of_slopes(a: f64, b: f64) -> PairSlopes {
     let value = power_of(a, b);
     if a == 0.0 && b > 0.0 {
         let (first, second) = power_slopes(0.0, b);
-        return PairJet { value, a: first, b: 0.0, aa: second, ab: 0.0, bb: 0.0 };
+        return PairSlopes { a: first, b: 0.0, aa: second, ab: 0.0, bb: 0.0 };
     }
     let log = a.ln();
     let ratio = value / a;
     let first = b * ratio;
-    PairJet {
-        value,
+    PairSlopes {
         a: first,
         b: value * log,
         aa: (b - 1.0) * (first / a),
@@ -152,7 +151,7 @@ mod tests {
     fn outside_the_domain_all_is_nan() {
         assert!(log_slopes(-1.0).0.is_nan() && log1p_slopes(-2.0).0.is_nan() && sqrt_slopes(-1.0).0.is_nan());
         assert!(power(-1.0, 0.5).is_nan() && power_slopes(-1.0, 0.5).0.is_nan());
-        assert!(power_of(-2.0, 2.0).is_nan() && power_of_jet(-2.0, 2.0).a.is_nan() && power_of(0.0, -1.0).is_nan());
+        assert!(power_of(-2.0, 2.0).is_nan() && power_of_slopes(-2.0, 2.0).a.is_nan() && power_of(0.0, -1.0).is_nan());
         assert!(power_of(1.0, f64::NAN).is_nan());
         assert!(softplus(f64::NAN).is_nan() && sigmoid(f64::NAN).is_nan() && tanh_slopes(f64::NAN).0.is_nan());
     }
@@ -165,6 +164,6 @@ mod tests {
         assert_eq!(power_slopes(0.0, 0.5).0, f64::INFINITY);
         assert_eq!(power(-2.0, 3.0), -8.0);
         assert_eq!(power(-2.0, 9.0), -512.0);
-        assert_eq!(power_of_jet(0.0, 2.0), PairJet { value: 0.0, a: 0.0, b: 0.0, aa: 2.0, ab: 0.0, bb: 0.0 });
+        assert_eq!(power_of_slopes(0.0, 2.0), PairSlopes { a: 0.0, b: 0.0, aa: 2.0, ab: 0.0, bb: 0.0 });
     }
 }

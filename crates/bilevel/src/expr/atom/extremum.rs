@@ -9,7 +9,7 @@
 //!
 //! Exactly at a tie the weights are equal: 1/2 each for a pair, 1/k each for k largest entries.
 
-use super::PairJet;
+use super::PairSlopes;
 use crate::smooth::{Jet, Smoothing};
 
 /// max(a, b).
@@ -31,24 +31,24 @@ pub(in crate::expr) fn min_value(a: f64, b: f64, smoothing: Smoothing<'_>) -> f6
     if a <= b || a.is_nan() { a } else { b }
 }
 
-/// max(a, b) with its derivatives.
+/// Derivatives of max(a, b).
 #[inline]
-pub(in crate::expr) fn max_jet(a: f64, b: f64, smoothing: Smoothing<'_>) -> PairJet {
+pub(in crate::expr) fn max_slopes(a: f64, b: f64, smoothing: Smoothing<'_>) -> PairSlopes {
     let tail = beyond(a, b, smoothing);
     let (more, less) = (1.0 - tail.first, tail.first);
     let (slope_a, slope_b) = if a >= b { (more, less) } else { (less, more) };
     let bend = tail.second;
-    PairJet { value: max_value(a, b, smoothing), a: slope_a, b: slope_b, aa: bend, ab: -bend, bb: bend }
+    PairSlopes { a: slope_a, b: slope_b, aa: bend, ab: -bend, bb: bend }
 }
 
-/// min(a, b) with its derivatives.
+/// Derivatives of min(a, b).
 #[inline]
-pub(in crate::expr) fn min_jet(a: f64, b: f64, smoothing: Smoothing<'_>) -> PairJet {
+pub(in crate::expr) fn min_slopes(a: f64, b: f64, smoothing: Smoothing<'_>) -> PairSlopes {
     let tail = beyond(a, b, smoothing);
     let (more, less) = (1.0 - tail.first, tail.first);
     let (slope_a, slope_b) = if a <= b { (more, less) } else { (less, more) };
     let bend = tail.second;
-    PairJet { value: min_value(a, b, smoothing), a: slope_a, b: slope_b, aa: -bend, ab: bend, bb: -bend }
+    PairSlopes { a: slope_a, b: slope_b, aa: -bend, ab: bend, bb: -bend }
 }
 
 /// The positive part at -|a - b|: the smoothing's excess, and the weight of the operand that loses.
@@ -121,7 +121,7 @@ pub(in crate::expr) fn tree_tangents(
     let (left, right) = (&nodes[..half - 1], &nodes[half - 1..]);
     let (out_left, rest) = out.split_at_mut(half - 1);
     let (out_right, out_top) = rest.split_at_mut(leaves.len() - half - 1);
-    let jet = max_jet(top(&leaves[..half], left), top(&leaves[half..], right), smoothing);
+    let jet = max_slopes(top(&leaves[..half], left), top(&leaves[half..], right), smoothing);
     out_top[0] = jet.a * tree_tangents(&leaves[..half], left, &t[..half], out_left, smoothing)
         + jet.b * tree_tangents(&leaves[half..], right, &t[half..], out_right, smoothing);
     out_top[0]
@@ -141,7 +141,7 @@ pub(in crate::expr) fn tree_reverse(
     }
     let half = leaves.len() / 2;
     let (left, right) = (&nodes[..half - 1], &nodes[half - 1..]);
-    let jet = max_jet(top(&leaves[..half], left), top(&leaves[half..], right), smoothing);
+    let jet = max_slopes(top(&leaves[..half], left), top(&leaves[half..], right), smoothing);
     let (out_left, out_right) = out.split_at_mut(half);
     tree_reverse(&leaves[..half], left, bar * jet.a, out_left, smoothing);
     tree_reverse(&leaves[half..], right, bar * jet.b, out_right, smoothing);
@@ -186,7 +186,7 @@ pub(in crate::expr) fn tree_second(
     }
     let (left, right) = tree.halves();
     let ((a, a_tangent), (b, b_tangent)) = (left.top(), right.top());
-    let jet = max_jet(a, b, smoothing);
+    let jet = max_slopes(a, b, smoothing);
     let (out_left, out_right) = out.split_at_mut(left.leaves.len());
     let left_tangent = bar_tangent * jet.a + bar * (jet.aa * a_tangent + jet.ab * b_tangent);
     let right_tangent = bar_tangent * jet.b + bar * (jet.ab * a_tangent + jet.bb * b_tangent);
@@ -242,7 +242,7 @@ mod tests {
         share(&[1.0, 3.0, 3.0, 3.0], 3.0, 6.0, &mut out);
         assert_eq!(out, [0.0, 2.0, 2.0, 2.0]);
         assert_eq!(mean_at_ties(&[1.0, 3.0, 3.0], 3.0, &[9.0, 1.0, 2.0]), 1.5);
-        let jet = max_jet(2.0, 2.0, Smoothing::EXACT);
+        let jet = max_slopes(2.0, 2.0, Smoothing::EXACT);
         assert_eq!((jet.a, jet.b), (0.5, 0.5));
     }
 }

@@ -1,7 +1,7 @@
 //! The functions behind the operations: values, first and second derivatives, safe at every scale.
 //!
 //! A function of one variable gives `value` and `slopes` (first and second derivative); one of two variables gives a
-//! [`PairJet`]; one of a vector works on slices. The tape calls them; it alone knows about storage. NaN in gives NaN
+//! [`PairSlopes`]; one of a vector works on slices. The tape calls them; it alone knows about storage. NaN in gives NaN
 //! out, so nothing here uses `f64::max` on values that may be NaN.
 
 pub(super) mod abs;
@@ -13,10 +13,9 @@ pub(super) mod huber;
 pub(super) mod norm_p;
 pub(super) mod plus;
 
-/// Value, first and second derivatives of a function of `(a, b)`.
+/// First and second derivatives of a function of `(a, b)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct PairJet {
-    pub value: f64,
+pub(super) struct PairSlopes {
     pub a: f64,
     pub b: f64,
     pub aa: f64,

@@ -6,13 +6,13 @@
 //! [Alcantara & Takeda 2025, Example 4.11]. Exactly at z_i = 0 the derivatives by z_i count as 0.
 
 use super::{chain, largest_magnitude, sum};
-use crate::smooth::{Jet, Smoothing};
+use crate::smooth::{Jet, Smoothing, hypotenuse};
 
 #[inline]
 fn inner(z: f64, p: f64, smoothing: Smoothing<'_>) -> Jet {
     let mu = smoothing.mu();
     if mu > 0.0 && p < 1.0 {
-        let root = z.hypot(mu);
+        let root = hypotenuse(z, mu);
         let ratio = mu / root;
         return Jet { value: root, first: z / root, second: ratio * ratio / root };
     }

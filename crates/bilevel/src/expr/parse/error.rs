@@ -132,6 +132,9 @@ pub enum ParseErrorKind {
         /// The limit.
         limit: usize,
     },
+    /// Anything else that is wrong with what the text stands for.
+    #[error("{0}")]
+    Invalid(String),
     /// Any other error of the expression graph.
     #[error("{0}")]
     Expression(ExprError),

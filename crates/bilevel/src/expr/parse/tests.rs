@@ -3,8 +3,9 @@ use std::sync::Arc;
 use bilevel_linalg::{Csr, Dense};
 use proptest::prelude::*;
 
-use super::super::{Expr, Function, Graph, Level, Matrix, Op, Shape};
+use super::super::{Expr, Function, Graph, Level, Matrix, Op, Shape, Tape, Workspace};
 use super::*;
+use crate::smooth::Smoothing;
 
 /// x, s scalars, y and z vectors of 3, w of 2, A 2x3, Q 3x3, B sparse 2x3, b constant of 2, c scalar 0.1, idx.
 fn scope() -> Scope {
@@ -127,6 +128,8 @@ fn every_function_is_the_operation_of_its_name() {
         ("x^-1", Function::Power(-1.0)),
         ("x^(1/4)", Function::Power(0.25)),
         ("x^(-(3))", Function::Power(-3.0)),
+        ("x^(c + c)", Function::Power(0.2)),
+        ("huber(x, sum(b) + 0.1 + 0.1)", Function::Huber(0.2)),
     ] {
         assert!(matches!(op(&formula(text)), Op::Map(found) if found == function), "{text}");
     }
@@ -235,6 +238,53 @@ fn both_operands_are_shown() {
     assert_eq!(error("A*(w + x)").others, [(0..1, "2x3 matrix".to_string()), (2..9, "vector(2)".to_string())]);
 }
 
+/// Values of formulas in Rust and in text agree: names, precedence and argument order are right.
+#[test]
+fn values_agree_with_rust() {
+    let scope = scope();
+    let (x, s) = (0.7, -1.3);
+    let y = [0.5, -2.0, 1.5, 3.0, 0.25, -1.0, 2.0, -0.5];
+    let group = |a: f64, b: f64| a.hypot(b);
+    for (text, expected) in [
+        ("x - s - 1", x - s - 1.0),
+        ("x/s/2", x / s / 2.0),
+        ("-x^2", -(x * x)),
+        ("2^-x*3", 2.0_f64.powf(-x) * 3.0),
+        ("2^3^x", 2.0_f64.powf(3.0_f64.powf(x))),
+        ("x^-2", x.powi(-2)),
+        ("max(x, s, 1)", 1.0),
+        ("min(x, s)", s),
+        ("min(y)", -2.0),
+        ("norm1(y)", 4.0),
+        ("norm_inf(y)", 2.0),
+        ("norm_p(y, 1/2)", (0.5_f64.sqrt() + 2.0_f64.sqrt() + 1.5_f64.sqrt()).powi(2)),
+        ("norm2sq(y[1..] - [x, s])", (-2.0 - x).powi(2) + (1.5 - s).powi(2)),
+        ("y[2]*z[0]", 4.5),
+        ("sum(y[idx])", 2.0),
+        ("sum(A*y)", (0.5 - 4.0 + 4.5) + (2.0 - 10.0 + 9.0)),
+        ("dot(A'*w, y)", 0.5 * 0.0 + -2.0 * 1.5 + 1.5 * 3.0),
+        ("sum(B*y - b)", (0.5 - 0.5) + (-3.0 + 0.5)),
+        ("quad(Q, y)", 2.0 * 0.25 + 0.5 * 1.5 + 4.0 + 3.0 * 2.25),
+        ("group_norm([y, x], 2)", group(0.5, -2.0) + group(1.5, x)),
+        ("group_norm([y, x], [1, 3])", 0.5 + (4.0 + 2.25 + x * x).sqrt()),
+        ("hinge(x) + plus(s) + abs(s)", 0.3 + 0.0 + 1.3),
+        ("huber(s, 0.5)", 0.5 * (1.3 - 0.25)),
+        ("abs_power(s, 1.5)", 1.3_f64.powf(1.5)),
+        ("mean(y)*len(y) - sum(y)", 0.0),
+        ("log(exp(x)) + log1p(expm1(s))", x + s),
+        ("sigmoid(x) + softplus(s)", 1.0 / (1.0 + (-x).exp()) + s.exp().ln_1p()),
+        ("sin(pi/2) + cos(0) + tan(0) + tanh(0)", 2.0),
+        ("square(sqrt(x)) + c", x + 0.1),
+        ("concat(x, y, s)[4]", s),
+    ] {
+        let expr = parse_formula(text, &scope).unwrap();
+        let tape = Tape::compile(&[expr], 2, 8).unwrap();
+        let mut workspace = Workspace::new(&tape);
+        let value = tape.evaluate(&mut workspace, &[x, s], &y, Smoothing::EXACT).value();
+        assert!((value - expected).abs() <= 1e-14 * (1.0 + expected.abs()), "{text}: {value} != {expected}");
+    }
+}
+
 #[test]
 fn an_error_leaves_the_graph_usable() {
     let scope = scope();
@@ -276,8 +326,30 @@ fn constants_may_be_infinite_but_not_variable() {
     assert_eq!(value("-inf"), [f64::NEG_INFINITY]);
     assert_eq!(value("[0, -inf, 2*3]"), [0.0, f64::NEG_INFINITY, 6.0]);
     assert_eq!(value("cols(A)"), [3.0]);
+    assert_eq!(value("c*[1, 2] - exp(0)"), [0.1 - 1.0, 0.2 - 1.0]);
+    assert_eq!(value("2*inf"), [f64::INFINITY]);
+    assert_eq!(value("A*[1, 0, 0]"), [1.0, 4.0]);
+    assert!(parse_constant("inf - inf", &scope).unwrap_err().kind.to_string().contains("NaN"));
     assert!(matches!(parse_constant("x", &scope).unwrap_err().kind, ParseErrorKind::NotConstant(_)));
     assert!(parse_constant("A", &scope).is_err());
+}
+
+#[test]
+fn data_may_be_matrices() {
+    let scope = scope();
+    let entries = |text: &str| match parse_data(text, &scope).unwrap() {
+        ParsedData::Matrix(matrix) => {
+            let mut entries = Vec::new();
+            matrix.for_each(|i, j, value| entries.push((i, j, value)));
+            entries
+        }
+        ParsedData::Values(constant) => panic!("{constant:?}"),
+    };
+    assert_eq!(entries("B"), [(0, 0, 1.0), (1, 2, -2.0)]);
+    assert_eq!(entries("2*B'"), [(0, 0, 2.0), (2, 1, -4.0)]);
+    assert_eq!(entries("A'")[1], (0, 1, 4.0));
+    assert!(matches!(parse_data("b", &scope), Ok(ParsedData::Values(ParsedConstant { shape: Shape::Vector(2), .. }))));
+    assert!(parse_data("x", &scope).is_err());
 }
 
 #[test]
@@ -395,5 +467,64 @@ proptest! {
     #[test]
     fn arbitrary_fragments_never_panic(text in fragments()) {
         all_readers(&text);
+    }
+}
+
+/// A formula as a tree, to be written in two ways.
+#[derive(Clone, Debug)]
+enum Tree {
+    Leaf(&'static str),
+    Negate(Box<Tree>),
+    Binary(char, Box<Tree>, Box<Tree>),
+    Call(&'static str, Box<Tree>),
+}
+
+fn trees() -> impl Strategy<Value = Tree> {
+    let leaf = prop::sample::select(vec!["x", "s", "2", "0.1", "c", "y[1]", "b[0]"]).prop_map(Tree::Leaf);
+    leaf.prop_recursive(6, 40, 2, |inner| {
+        prop_oneof![
+            inner.clone().prop_map(|a| Tree::Negate(Box::new(a))),
+            (prop::sample::select(vec!['+', '-', '*', '/', '^']), inner.clone(), inner.clone())
+                .prop_map(|(op, a, b)| Tree::Binary(op, Box::new(a), Box::new(b))),
+            (prop::sample::select(vec!["exp", "abs", "sin"]), inner).prop_map(|(f, a)| Tree::Call(f, Box::new(a))),
+        ]
+    })
+}
+
+/// With parentheses around every operation.
+fn full(tree: &Tree) -> String {
+    match tree {
+        Tree::Leaf(text) => (*text).to_string(),
+        Tree::Negate(a) => format!("(-{})", full(a)),
+        Tree::Binary(op, a, b) => format!("({} {op} {})", full(a), full(b)),
+        Tree::Call(f, a) => format!("{f}({})", full(a)),
+    }
+}
+
+/// With parentheses only where the grammar needs them; `least` is the level (1 sum, 2 product, 3 sign, 4 power, 5 atom)
+/// that may stand here.
+fn sparse(tree: &Tree, least: u8) -> String {
+    let (level, text) = match tree {
+        Tree::Leaf(text) => (5, (*text).to_string()),
+        Tree::Negate(a) => (3, format!("-{}", sparse(a, 3))),
+        Tree::Binary(op @ ('+' | '-'), a, b) => (1, format!("{}{op}{}", sparse(a, 1), sparse(b, 2))),
+        Tree::Binary(op @ ('*' | '/'), a, b) => (2, format!("{}{op}{}", sparse(a, 2), sparse(b, 3))),
+        Tree::Binary(op, a, b) => (4, format!("{}{op}{}", sparse(a, 5), sparse(b, 3))),
+        Tree::Call(f, a) => (5, format!("{f}({})", sparse(a, 1))),
+    };
+    if level < least { format!("({text})") } else { text }
+}
+
+proptest! {
+    #[test]
+    fn parentheses_that_precedence_implies_change_nothing(tree in trees()) {
+        let scope = scope();
+        let (a, b) = (parse_formula(&full(&tree), &scope), parse_formula(&sparse(&tree, 1), &scope));
+        match (a, b) {
+            // Equal formulas are stored once.
+            (Ok(a), Ok(b)) => prop_assert_eq!(a.id(), b.id(), "{} {}", full(&tree), sparse(&tree, 1)),
+            (Err(a), Err(b)) => prop_assert_eq!(&a.kind, &b.kind),
+            (a, b) => prop_assert!(false, "{:?} {:?}", a, b),
+        }
     }
 }

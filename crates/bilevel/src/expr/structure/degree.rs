@@ -76,7 +76,6 @@ impl Degrees {
             Op::MaxOf if formula.argument(node, 0).len() == 1 => highest(),
             Op::MaxOf => highest().other(),
             Op::Map(f) => match function::piece(*f, formula.ranges[formula.operand(node, 0, i)]) {
-                Piece::Affine { slope: 0.0, .. } => Degree::Constant,
                 Piece::Affine { .. } => operand(0),
                 Piece::Square { .. } => operand(0).times(operand(0)),
                 Piece::Other => operand(0).other(),

@@ -1,6 +1,8 @@
 //! Formulas laid out component by component: dependence on the variables, and ranges.
 
-use super::{Block, Range, StructureError, VariableBounds, function};
+use super::degree::dominant;
+use super::function::{self, Piece};
+use super::{Block, Range, StructureError, VariableBounds};
 use crate::expr::{Expr, ExprError, Function, Level, Matrix, Node, NodeId, Op};
 
 /// Set in a component's mask if it depends on the leader's variables.
@@ -21,7 +23,7 @@ impl Block {
 /// Nodes with, for every component of every node, its range and what it depends on. Components of all nodes are
 /// numbered one after the other; such a number is called a slot.
 #[derive(Debug)]
-pub(super) struct Formula {
+pub(in crate::expr) struct Formula {
     pub nodes: Vec<Node>,
     pub roots: Vec<NodeId>,
     /// The first slot of each node, and the number of slots.
@@ -137,6 +139,14 @@ impl Formula {
                 let argument = self.argument(node, 0);
                 visit(matrix, *transpose, |i, j, _| masks[slots.start + i] |= masks[argument.start + j]);
             }
+            Op::Map(f) => {
+                for i in 0..slots.len() {
+                    let from = self.operand(node, 0, i);
+                    // The positive part of something nonpositive depends on nothing.
+                    let flat = matches!(function::piece(*f, self.ranges[from]), Piece::Affine { slope: 0.0, .. });
+                    masks[slots.start + i] = if flat { 0 } else { masks[from] };
+                }
+            }
             op => {
                 for i in 0..slots.len() {
                     let mask = self.sources(op, node, i).fold(0, |mask, slot| mask | masks[slot]);
@@ -147,13 +157,17 @@ impl Formula {
         self.masks = masks;
     }
 
-    /// The slots that component `i` of a node reads; for matrix products all of the vector's.
+    /// The slots that component `i` of a node reads: of a maximum that one operand always wins, only the winner; of
+    /// matrix products the whole vector.
     pub fn sources(&self, op: &Op, node: usize, i: usize) -> Box<dyn Iterator<Item = usize> + '_> {
         let all = (0..self.nodes[node].args.len()).flat_map(move |k| self.argument(node, k));
         match op {
             Op::Variable { .. } | Op::Constant { .. } => Box::new(std::iter::empty()),
             Op::Add | Op::Sub | Op::Mul | Op::Div | Op::PowerOf | Op::Max | Op::Min => {
-                Box::new([self.operand(node, 0, i), self.operand(node, 1, i)].into_iter())
+                match dominant(self, op, node, i) {
+                    Some(k) => Box::new(std::iter::once(self.operand(node, k, i))),
+                    None => Box::new([self.operand(node, 0, i), self.operand(node, 1, i)].into_iter()),
+                }
             }
             Op::Neg | Op::Map(_) => Box::new(std::iter::once(self.operand(node, 0, i))),
             Op::Gather(indices) => Box::new(std::iter::once(self.argument(node, 0).start + indices[i])),
@@ -264,7 +278,7 @@ pub(super) fn visit(matrix: &Matrix, transpose: bool, mut see: impl FnMut(usize,
 }
 
 /// The nonzero entries of one row of the matrix, or of its transpose.
-pub(super) fn row_of(matrix: &Matrix, transpose: bool, row: usize) -> Vec<(usize, f64)> {
+pub(in crate::expr) fn row_of(matrix: &Matrix, transpose: bool, row: usize) -> Vec<(usize, f64)> {
     let all: Vec<(usize, f64)> = match (matrix, transpose) {
         (Matrix::Dense(a), false) => a.row(row).iter().copied().enumerate().collect(),
         (Matrix::Dense(a), true) => (0..a.rows()).map(|k| (k, a[(k, row)])).collect(),

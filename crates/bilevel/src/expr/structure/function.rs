@@ -5,7 +5,7 @@ use super::Range;
 use crate::expr::Function;
 
 /// A function on a range of its argument.
-pub(super) struct Local {
+pub(in crate::expr) struct Local {
     /// Encloses the values.
     pub values: Range,
     /// Encloses the one-sided slopes.
@@ -79,7 +79,12 @@ fn regular(values: Range, slopes: Range, second: Range) -> Local {
 }
 
 fn sigmoid(z: f64) -> f64 {
-    if z >= 0.0 { 1.0 / (1.0 + (-z).exp()) } else { 1.0 - 1.0 / (1.0 + z.exp()) }
+    if z >= 0.0 {
+        1.0 / (1.0 + (-z).exp())
+    } else {
+        let small = z.exp();
+        small / (1.0 + small)
+    }
 }
 
 fn softplus(z: f64) -> f64 {
@@ -87,7 +92,7 @@ fn softplus(z: f64) -> f64 {
 }
 
 /// What is known of `function` on `z`.
-pub(super) fn local(function: Function, z: Range) -> Local {
+pub(in crate::expr) fn local(function: Function, z: Range) -> Local {
     match function {
         Function::Exp => {
             let values = z.increasing(f64::exp);
@@ -142,11 +147,7 @@ pub(super) fn local(function: Function, z: Range) -> Local {
 fn tan(z: Range) -> Local {
     use std::f64::consts::{FRAC_PI_2, PI};
     if z.magnitude() > 1e6 || z.meets(FRAC_PI_2, PI) {
-        return Local {
-            convex: false,
-            concave: false,
-            ..regular(Range::ALL, Range::new(1.0, f64::INFINITY), Range::ALL)
-        };
+        return regular(Range::ALL, Range::ALL, Range::ALL);
     }
     let values = z.increasing(f64::tan);
     let slopes = values.square().add(Range::point(1.0));
@@ -202,14 +203,12 @@ fn power(p: f64, z: Range) -> Local {
     let slopes = if p == 0.0 { Range::ZERO } else { domain.power(p - 1.0).scale(p) };
     let factor = p * (p - 1.0);
     let second = if factor == 0.0 { Range::ZERO } else { domain.power(p - 2.0).scale(factor) };
-    let found = regular(domain.power(p), slopes, second);
-    if whole {
-        // Across the pole of a negative power the domain falls into two parts.
-        let broken = p < 0.0 && z.contains_inside(0.0);
-        return Local { convex: found.convex && !broken, concave: found.concave && !broken, ..found };
+    if whole && p < 0.0 && z.contains_inside(0.0) {
+        // The domain falls into two parts: nothing holds across the pole.
+        return regular(domain.power(p), Range::ALL, Range::ALL);
     }
-    let smooth = p < 0.0 || p >= 2.0 || z.lower() > 0.0;
-    Local { smooth, ..found }
+    let smooth = whole || p < 0.0 || p >= 2.0 || z.lower() > 0.0;
+    Local { smooth, ..regular(domain.power(p), slopes, second) }
 }
 
 #[cfg(test)]

@@ -42,9 +42,11 @@ pub use range::Range;
 pub use rows::{AffineRows, VariableBound};
 pub use sampled::{Convexity, Sample, Witness, sampled_convexity};
 
+pub(super) use formula::{Formula, row_of};
+pub(super) use function::{Local, local};
+
 use super::{Expr, ExprError, Level, Node, NodeId, Op};
 use degree::Degrees;
-use formula::Formula;
 use rules::Traits;
 
 /// The variables that a question is about; the others are held fixed at any value within their bounds.
@@ -246,31 +248,29 @@ impl Structure {
         self.formula.slots(node as usize).all(|slot| self.degrees[block as usize].smooth[slot])
     }
 
-    /// The nodes below `node` (itself included) that bring kinks in the block: their own operation is not smooth.
+    /// The nodes below `node` (itself included) that bring kinks in the block: their own operation is not smooth, in a
+    /// component that `node` needs.
     pub fn kinks(&self, node: NodeId, block: Block) -> Vec<NodeId> {
-        let mut below = vec![false; (node as usize).saturating_add(1).min(self.nodes().len())];
-        if let Some(last) = below.get_mut(node as usize) {
-            *last = true;
-        }
+        let formula = &self.formula;
+        let mut needed = vec![false; formula.len()];
+        needed[formula.slots(node as usize)].fill(true);
         let mut found = Vec::new();
-        for id in (0..below.len()).rev() {
-            if !below[id] {
-                continue;
-            }
-            for &argument in &self.formula.nodes[id].args {
-                below[argument as usize] = true;
-            }
-            if self.is_kink(id as NodeId, block) {
+        for id in (0..formula.nodes.len().min((node as usize).saturating_add(1))).rev() {
+            let used: Vec<usize> =
+                formula.slots(id).filter(|&slot| needed[slot] && formula.depends(slot, block)).collect();
+            if used.iter().any(|&slot| self.degrees[block as usize].kink[slot]) {
                 found.push(id as NodeId);
+            }
+            let op = &formula.nodes[id].op;
+            let start = formula.slots(id).start;
+            // Every row of a product may need every entry: once is enough.
+            let count = if matches!(op, Op::MatVec { .. }) { used.len().min(1) } else { used.len() };
+            for slot in &used[..count] {
+                formula.sources(op, id, slot - start).for_each(|source| needed[source] = true);
             }
         }
         found.reverse();
         found
-    }
-
-    /// Whether the node's own operation brings a kink in the block.
-    pub fn is_kink(&self, node: NodeId, block: Block) -> bool {
-        self.formula.slots(node as usize).any(|slot| self.degrees[block as usize].kink[slot])
     }
 
     /// The curvatures of a node's components in the block.
@@ -284,8 +284,19 @@ impl Structure {
         traits.iter().fold(Traits::CONSTANT, |all, t| all.and(*t)).curvature()
     }
 
-    pub(super) fn formula_depends(&self, node: NodeId, component: usize, block: Block) -> bool {
-        let slots = self.formula.slots(node as usize);
-        slots.start + component < slots.end && self.formula.depends(slots.start + component, block)
+    /// The formulas laid out component by component.
+    pub(super) fn formula(&self) -> &Formula {
+        &self.formula
+    }
+
+    /// Whether the component in `slot` is smooth in y, and whether its own operation brings a kink in y.
+    pub(super) fn smooth_and_kink(&self, slot: usize) -> (bool, bool) {
+        let degrees = &self.degrees[Block::Follower as usize];
+        (degrees.smooth[slot], degrees.kink[slot])
+    }
+
+    /// The curvature in y of the component in `slot`.
+    pub(super) fn curvature_at(&self, slot: usize) -> Curvature {
+        self.traits[Block::Follower as usize][slot].curvature()
     }
 }

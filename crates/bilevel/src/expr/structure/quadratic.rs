@@ -36,6 +36,7 @@ impl Structure {
         }
         let gather = Gather {
             formula: &self.formula,
+            block,
             degrees: &self.degrees[block as usize].degree,
             rows: rows(&self.formula, block, node as usize),
             hessian: Accumulator::new(self.formula.block_size(block)),
@@ -49,6 +50,7 @@ impl Structure {
 
 struct Gather<'a> {
     formula: &'a Formula,
+    block: Block,
     degrees: &'a [Degree],
     rows: Vec<Option<Row>>,
     hessian: Accumulator,
@@ -72,6 +74,11 @@ impl Gather<'_> {
             } else {
                 self.expand(slot, weight)?;
             }
+        }
+        // Nothing is outside of both blocks: a part without coefficients is not defined.
+        let missing = self.linear.is_none() || self.constant.is_none();
+        if missing && self.block == Block::Both {
+            return None;
         }
         Some(QuadraticForm { hessian: self.hessian.finish()?, linear: self.linear, constant: self.constant })
     }

@@ -92,7 +92,7 @@ impl Range {
         self.add(other.neg())
     }
 
-    pub(super) fn mul(self, other: Range) -> Range {
+    pub(in crate::expr) fn mul(self, other: Range) -> Range {
         let corners = [
             times(self.lower, other.lower),
             times(self.lower, other.upper),
@@ -130,7 +130,7 @@ impl Range {
         Range::ALL
     }
 
-    pub(super) fn abs(self) -> Range {
+    pub(in crate::expr) fn abs(self) -> Range {
         if self.lower >= 0.0 {
             self
         } else if self.upper <= 0.0 {
@@ -159,7 +159,7 @@ impl Range {
     }
 
     /// The image under a nondecreasing function.
-    pub(super) fn increasing(self, f: impl Fn(f64) -> f64) -> Range {
+    pub(in crate::expr) fn increasing(self, f: impl Fn(f64) -> f64) -> Range {
         Range::new(f(self.lower), f(self.upper))
     }
 

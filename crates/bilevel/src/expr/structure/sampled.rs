@@ -68,6 +68,13 @@ pub fn sampled_convexity(function: &mut dyn Sample, bounds: &VariableBounds, sam
         draw(bounds.leader(), spread, &mut rng, &mut x);
         draw(bounds.follower(), spread, &mut rng, &mut pair.a);
         draw(bounds.follower(), spread, &mut rng, &mut pair.b);
+        // Every other pair differs in one variable only, so that the curvature of the others cannot hide its own.
+        if m > 0 && rng.random::<bool>() {
+            let alone = rng.random_range(0..m);
+            let kept = pair.b[alone];
+            pair.b.copy_from_slice(&pair.a);
+            pair.b[alone] = kept;
+        }
         y.copy_from_slice(&pair.a);
         match pair.excess(function, &x) {
             Some(excess) if excess > 0.0 => return refuted(&x, pair, excess),

@@ -21,12 +21,17 @@ pub(crate) fn function_value(function: Function, z: f64) -> f64 {
         Function::Sigmoid => 1.0 / (1.0 + (-z).exp()),
         Function::Softplus => z.max(0.0) + (-z.abs()).exp().ln_1p(),
         Function::Abs => z.abs(),
-        Function::Plus => z.max(0.0),
+        Function::Plus => larger(z, 0.0),
         Function::Huber(d) if z.abs() <= d => 0.5 * z * z,
         Function::Huber(d) => d * (z.abs() - 0.5 * d),
         Function::AbsPower(p) => z.abs().powf(p),
         Function::Power(p) => z.powf(p),
     }
+}
+
+/// The larger of two, NaN if one is NaN.
+fn larger(a: f64, b: f64) -> f64 {
+    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
 }
 
 /// The values of all nodes, one by one.
@@ -46,11 +51,11 @@ pub(crate) fn evaluate_nodes(nodes: &[Node], x: &[f64], y: &[f64]) -> Vec<Vec<f6
             Op::Mul => pairwise(|a, b| a * b),
             Op::Div => pairwise(|a, b| a / b),
             Op::PowerOf => pairwise(|a, b| (b * a.ln()).exp()),
-            Op::Max => pairwise(f64::max),
-            Op::Min => pairwise(f64::min),
+            Op::Max => pairwise(larger),
+            Op::Min => pairwise(|a, b| -larger(-a, -b)),
             Op::Neg => arg(0).iter().map(|v| -v).collect(),
             Op::Map(f) => arg(0).iter().map(|&v| function_value(*f, v)).collect(),
-            Op::MaxOf => vec![arg(0).iter().copied().fold(f64::NEG_INFINITY, f64::max)],
+            Op::MaxOf => vec![arg(0).iter().copied().fold(f64::NEG_INFINITY, larger)],
             Op::Sum => vec![arg(0).iter().sum()],
             Op::Dot => vec![arg(0).iter().zip(arg(1)).map(|(a, b)| a * b).sum()],
             Op::SumSquares => vec![arg(0).iter().map(|a| a * a).sum()],
@@ -72,7 +77,8 @@ pub(crate) fn evaluate_nodes(nodes: &[Node], x: &[f64], y: &[f64]) -> Vec<Vec<f6
             Op::Gather(indices) => indices.iter().map(|&i| arg(0)[i]).collect(),
             Op::Concat => (0..node.args.len()).flat_map(|k| arg(k).clone()).collect(),
         };
-        values.push(value);
+        // Infinite means undefined, and must not be hidden by a maximum.
+        values.push(value.into_iter().map(|v| if v.is_finite() { v } else { f64::NAN }).collect());
     }
     values
 }

@@ -234,13 +234,11 @@ impl Hessian<'_> {
         moves.fill(0.0);
         let at = Directional { values, tangents, bars };
         for instruction in self.tape.instructions.iter().rev().filter(|i| i.depends.meets(wanted)) {
-            let idle = is_zero(&moves[instruction.out.range()]);
-            if instruction.depends.meets(moving) {
-                if !(idle && is_zero(&bars[instruction.out.range()])) {
-                    second::run(instruction, at, moves, wanted, self.smoothing);
-                }
-            } else if !idle {
+            if !is_zero(&moves[instruction.out.range()]) {
                 reverse::run(instruction, values, moves, wanted, self.smoothing);
+            }
+            if is_moving(instruction, tangents, moving) && !is_zero(&bars[instruction.out.range()]) {
+                second::run(instruction, at, moves, wanted, self.smoothing);
             }
         }
     }
@@ -284,6 +282,12 @@ fn is_zero(slab: &[f64]) -> bool {
     slab.iter().all(|&v| v == 0.0)
 }
 
+/// Whether an operand has a tangent; `moving` are the blocks that the direction moves.
+fn is_moving(instruction: &Instruction, tangents: &[f64], moving: Blocks) -> bool {
+    let moves = |arg: &Arg| arg.depends.meets(moving) && !is_zero(&tangents[arg.span.range()]);
+    instruction.depends.meets(moving) && instruction.args.iter().any(moves)
+}
+
 fn sweep(tape: &Tape, values: &[f64], bars: &mut [f64], wanted: Blocks, smoothing: Smoothing<'_>) {
     for instruction in tape.instructions.iter().rev() {
         if instruction.depends.meets(wanted) && !is_zero(&bars[instruction.out.range()]) {
@@ -303,7 +307,7 @@ fn set_direction(tape: &Tape, tangents: &mut [f64], x: Option<&[f64]>, y: Option
 
 fn sweep_tangents(tape: &Tape, values: &[f64], tangents: &mut [f64], moving: Blocks, smoothing: Smoothing<'_>) {
     for instruction in &tape.instructions {
-        if instruction.depends.meets(moving) {
+        if is_moving(instruction, tangents, moving) {
             tangent::run(instruction, values, tangents, smoothing);
         } else {
             clear_own(instruction, tangents);

@@ -1,5 +1,7 @@
 //! Values: each instruction writes its result into the slab.
 
+use bilevel_linalg::vector::dot;
+
 use super::instruction::Instruction;
 use super::{map, pair};
 use crate::expr::atom::{elementary, extremum, group_norms, norm_p, sum};
@@ -51,13 +53,6 @@ fn map_to(z: &[f64], out: &mut [f64], f: impl Fn(f64) -> f64) {
 /// The exact maximum needs no tree.
 fn max_of(z: &[f64], nodes: &mut [f64], smoothing: Smoothing<'_>) -> f64 {
     if smoothing.mu() > 0.0 { extremum::tree_values(z, nodes, smoothing) } else { extremum::largest(z) }
-}
-
-/// The inner product.
-pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
-    let n = a.len().min(b.len());
-    let (a, b) = (&a[..n], &b[..n]);
-    sum(n, |i| a[i] * b[i])
 }
 
 /// Writes A v or Aᵀ v.

@@ -1,5 +1,8 @@
 //! Elementwise operations of two operands over slices, either of which may be a scalar that broadcasts.
 
+use bilevel_linalg::vector::{axpy, dot};
+
+use super::instruction::{Arg, Blocks, Instruction};
 use crate::expr::atom::sum;
 
 /// An operand: entry i, or its only entry for every i.
@@ -46,28 +49,80 @@ pub(super) fn write(a: &[f64], b: &[f64], out: &mut [f64], f: impl Fn(f64, f64) 
     }
 }
 
-/// Adds `term(i)` for every entry i of the result to an operand's derivative: entry by entry, or all to a scalar.
-#[inline]
-pub(super) fn accumulate(bar: &mut [f64], length: usize, term: impl Fn(usize) -> f64) {
-    if bar.len() == length {
-        for (i, b) in bar.iter_mut().enumerate() {
-            *b += term(i);
-        }
-    } else if let [only] = bar {
-        *only += sum(length, term);
+/// Adds `scale bar` to an operand's derivative: entry by entry, or all to a scalar.
+pub(super) fn accumulate(target: &mut [f64], scale: f64, bar: &[f64]) {
+    if target.len() == bar.len() {
+        axpy(scale, bar, target);
+    } else if let [only] = target {
+        *only += scale * sum(bar.len(), |i| bar[i]);
     }
 }
 
-/// Adds `weight_i factor_i` to an operand's derivative.
-pub(super) fn accumulate_product(bar: &mut [f64], weight: &[f64], factor: &[f64]) {
-    let n = weight.len();
-    if bar.len() == n && factor.len() == n {
-        for ((b, &w), &f) in bar.iter_mut().zip(weight).zip(factor) {
-            *b += w * f;
+/// Adds `bar_i factor_i` to an operand's derivative.
+pub(super) fn accumulate_product(target: &mut [f64], bar: &[f64], factor: &[f64]) {
+    let n = bar.len();
+    match (target, factor) {
+        (target, _) if target.len() == n && factor.len() == n => {
+            for ((t, b), f) in target.iter_mut().zip(bar).zip(factor) {
+                *t += b * f;
+            }
         }
-    } else if let ([only], true) = (&mut *bar, factor.len() == n) {
-        *only += sum(n, |i| weight[i] * factor[i]);
-    } else if let [factor] = factor {
-        accumulate(bar, n, |i| weight[i] * factor);
+        ([only], _) if factor.len() == n => *only += dot(bar, factor),
+        (target, [factor]) => accumulate(target, *factor, bar),
+        _ => {}
+    }
+}
+
+/// Adds `bar_i f(a_i, b_i)` to an operand's derivative, for a cheap `f`.
+#[inline]
+pub(super) fn accumulate_with(target: &mut [f64], bar: &[f64], [a, b]: [&[f64]; 2], f: impl Fn(f64, f64) -> f64) {
+    let n = bar.len();
+    if target.len() == n && a.len() == n && b.len() == n {
+        for (((t, bar), &a), &b) in target.iter_mut().zip(bar).zip(a).zip(b) {
+            *t += bar * f(a, b);
+        }
+        return;
+    }
+    match (target, a, b) {
+        (target, _, [b]) if target.len() == n && a.len() == n => {
+            for ((t, bar), &a) in target.iter_mut().zip(bar).zip(a) {
+                *t += bar * f(a, *b);
+            }
+        }
+        (target, [a], _) if target.len() == n && b.len() == n => {
+            for ((t, bar), &b) in target.iter_mut().zip(bar).zip(b) {
+                *t += bar * f(*a, b);
+            }
+        }
+        ([only], ..) => {
+            let (a, b) = (Operand::new(a, n), Operand::new(b, n));
+            *only += sum(n, |i| bar[i] * f(a.at(i), b.at(i)));
+        }
+        _ => {}
+    }
+}
+
+/// Adds the two terms of every entry of the result to the derivatives of the first and of the second operand, as far
+/// as they depend on `wanted`: for functions whose derivatives cost too much to compute them once per operand.
+#[inline]
+pub(super) fn accumulate_both(
+    instruction: &Instruction,
+    slab: &mut [f64],
+    wanted: Blocks,
+    terms: impl Fn(usize) -> (f64, f64),
+) {
+    let n = instruction.out.len;
+    let [a, b] = &*instruction.args else {
+        return;
+    };
+    let step = |arg: &Arg| usize::from(arg.span.len == n);
+    for i in 0..n {
+        let (by_a, by_b) = terms(i);
+        if a.depends.meets(wanted) {
+            slab[a.span.start + i * step(a)] += by_a;
+        }
+        if b.depends.meets(wanted) {
+            slab[b.span.start + i * step(b)] += by_b;
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! Reverse sweep: each instruction adds its result's derivative ("bar"), times its own, to those of its operands.
 
+use bilevel_linalg::vector::axpy;
+
 use super::instruction::{Blocks, Instruction};
 use super::map;
-use super::pair::{Operand, accumulate, accumulate_product};
-use crate::expr::atom::{PairJet, chain, elementary, extremum, group_norms, norm_p};
+use super::pair::{Operand, accumulate, accumulate_both, accumulate_product, accumulate_with};
+use crate::expr::atom::{PairSlopes, chain, elementary, extremum, group_norms, norm_p};
 use crate::expr::{Matrix, Op};
 use crate::smooth::Smoothing;
 
@@ -17,73 +19,89 @@ pub(super) fn run(
 ) {
     let (before, _, bar) = instruction.split(bars);
     let bar = &*bar;
-    let z = |k: usize| instruction.arg(k, values);
+    match &instruction.op {
+        Op::PowerOf => return of_pair(instruction, values, bar, before, wanted, elementary::power_of_slopes),
+        Op::Max => {
+            return of_pair(instruction, values, bar, before, wanted, |a, b| extremum::max_slopes(a, b, smoothing));
+        }
+        Op::Min => {
+            return of_pair(instruction, values, bar, before, wanted, |a, b| extremum::min_slopes(a, b, smoothing));
+        }
+        _ => {}
+    }
     for (k, arg) in instruction.args.iter().enumerate().filter(|(_, arg)| arg.depends.meets(wanted)) {
-        let target = &mut before[arg.span.range()];
-        match &instruction.op {
-            Op::Variable { .. } | Op::Constant { .. } => {}
-            Op::Add => accumulate(target, bar.len(), |i| bar[i]),
-            Op::Sub if k == 0 => accumulate(target, bar.len(), |i| bar[i]),
-            Op::Sub | Op::Neg => accumulate(target, bar.len(), |i| -bar[i]),
-            Op::Mul => accumulate_product(target, bar, z(1 - k)),
-            Op::Div if k == 0 => {
-                let divisor = Operand::new(z(1), bar.len());
-                accumulate(target, bar.len(), |i| bar[i] / divisor.at(i));
+        to_operand(instruction, k, values, bar, &mut before[arg.span.range()], smoothing);
+    }
+}
+
+/// Adds to the derivative of operand `k`.
+fn to_operand(
+    instruction: &Instruction,
+    k: usize,
+    values: &[f64],
+    bar: &[f64],
+    target: &mut [f64],
+    smoothing: Smoothing<'_>,
+) {
+    let z = |k: usize| instruction.arg(k, values);
+    match &instruction.op {
+        // Variables and constants are no instructions; the others do all operands at once.
+        Op::Variable { .. } | Op::Constant { .. } | Op::PowerOf | Op::Max | Op::Min => {}
+        Op::Add => accumulate(target, 1.0, bar),
+        Op::Sub => accumulate(target, if k == 0 { 1.0 } else { -1.0 }, bar),
+        Op::Neg => accumulate(target, -1.0, bar),
+        Op::Mul => accumulate_product(target, bar, z(1 - k)),
+        Op::Div if k == 0 => accumulate_with(target, bar, [z(0), z(1)], |_, b| 1.0 / b),
+        Op::Div => accumulate_with(target, bar, [&values[instruction.out.range()], z(1)], |q, b| -q / b),
+        Op::Map(function) => {
+            map::slopes(*function, z(0), smoothing, |i, first, _| target[i] += chain(bar[i], first));
+        }
+        Op::MaxOf if smoothing.mu() > 0.0 => {
+            extremum::tree_reverse(z(0), &values[instruction.scratch.range()], bar[0], target, smoothing);
+        }
+        Op::MaxOf => extremum::share(z(0), values[instruction.out.start], bar[0], target),
+        Op::Sum => add(target, bar[0]),
+        Op::Dot => axpy(bar[0], z(1 - k), target),
+        Op::SumSquares => axpy(2.0 * bar[0], z(0), target),
+        Op::MatVec { matrix, transpose } => add_product(target, 1.0, matrix, !transpose, bar),
+        Op::Quadratic { matrix } => quadratic(instruction, matrix, values, bar[0], target),
+        Op::GroupNorms { starts } => {
+            for (g, (&b, &norm)) in bar.iter().zip(&values[instruction.scratch.range()]).enumerate() {
+                let group = starts[g]..starts[g + 1];
+                group_norms::reverse(&z(0)[group.clone()], norm, b, &mut target[group], smoothing);
             }
-            Op::Div => of_pair(target, k, [z(0), z(1)], bar, elementary::quotient),
-            Op::PowerOf => of_pair(target, k, [z(0), z(1)], bar, elementary::power_of_jet),
-            Op::Max => of_pair(target, k, [z(0), z(1)], bar, |a, b| extremum::max_jet(a, b, smoothing)),
-            Op::Min => of_pair(target, k, [z(0), z(1)], bar, |a, b| extremum::min_jet(a, b, smoothing)),
-            Op::Map(function) => {
-                map::slopes(*function, z(0), smoothing, |i, first, _| target[i] += chain(bar[i], first));
+        }
+        Op::NormP(p) => norm_p::reverse(z(0), *p, values[instruction.out.start], bar[0], target, smoothing),
+        Op::Gather(indices) => {
+            for (&i, b) in indices.iter().zip(bar) {
+                target[i] += b;
             }
-            Op::MaxOf if smoothing.mu() > 0.0 => {
-                extremum::tree_reverse(z(0), &values[instruction.scratch.range()], bar[0], target, smoothing);
-            }
-            Op::MaxOf => extremum::share(z(0), values[instruction.out.start], bar[0], target),
-            Op::Sum => add(target, bar[0]),
-            Op::Dot => add_scaled(target, bar[0], z(1 - k)),
-            Op::SumSquares => add_scaled(target, 2.0 * bar[0], z(0)),
-            Op::MatVec { matrix, transpose } => add_product(target, 1.0, matrix, !transpose, bar),
-            Op::Quadratic { matrix } => quadratic(instruction, matrix, values, bar[0], target),
-            Op::GroupNorms { starts } => {
-                for (g, (&b, &norm)) in bar.iter().zip(&values[instruction.scratch.range()]).enumerate() {
-                    let group = starts[g]..starts[g + 1];
-                    group_norms::reverse(&z(0)[group.clone()], norm, b, &mut target[group], smoothing);
-                }
-            }
-            Op::NormP(p) => norm_p::reverse(z(0), *p, values[instruction.out.start], bar[0], target, smoothing),
-            Op::Gather(indices) => {
-                for (&i, b) in indices.iter().zip(bar) {
-                    target[i] += b;
-                }
-            }
-            Op::Concat => {
-                let start: usize = instruction.args[..k].iter().map(|arg| arg.span.len).sum();
-                accumulate(target, arg.span.len, |i| bar[start + i]);
-            }
+        }
+        Op::Concat => {
+            let start: usize = instruction.args[..k].iter().map(|arg| arg.span.len).sum();
+            axpy(1.0, &bar[start..], target);
         }
     }
 }
 
-fn of_pair(target: &mut [f64], k: usize, z: [&[f64]; 2], bar: &[f64], jet: impl Fn(f64, f64) -> PairJet) {
-    let [a, b] = z.map(|v| Operand::new(v, bar.len()));
-    accumulate(target, bar.len(), |i| {
-        let jet = jet(a.at(i), b.at(i));
-        chain(bar[i], if k == 0 { jet.a } else { jet.b })
+fn of_pair(
+    instruction: &Instruction,
+    values: &[f64],
+    bar: &[f64],
+    slab: &mut [f64],
+    wanted: Blocks,
+    slopes: impl Fn(f64, f64) -> PairSlopes,
+) {
+    let [a, b] = [0, 1].map(|k| Operand::new(instruction.arg(k, values), bar.len()));
+    accumulate_both(instruction, slab, wanted, |i| {
+        let slopes = slopes(a.at(i), b.at(i));
+        (chain(bar[i], slopes.a), chain(bar[i], slopes.b))
     });
 }
 
 fn add(target: &mut [f64], value: f64) {
     for t in target {
         *t += value;
-    }
-}
-
-/// `target += scale * v`.
-pub(super) fn add_scaled(target: &mut [f64], scale: f64, v: &[f64]) {
-    for (t, v) in target.iter_mut().zip(v) {
-        *t += scale * v;
     }
 }
 
@@ -100,9 +118,9 @@ pub(super) fn add_product(target: &mut [f64], scale: f64, matrix: &Matrix, trans
 fn quadratic(instruction: &Instruction, matrix: &Matrix, values: &[f64], bar: f64, target: &mut [f64]) {
     let product = &values[instruction.scratch.range()];
     if instruction.symmetric {
-        add_scaled(target, 2.0 * bar, product);
+        axpy(2.0 * bar, product, target);
     } else {
-        add_scaled(target, bar, product);
+        axpy(bar, product, target);
         add_product(target, bar, matrix, true, instruction.arg(0, values));
     }
 }

@@ -1,11 +1,13 @@
 //! Tangents: the derivative of every result along a direction of the variables.
 
-use super::forward::{concat, dot, gather, times};
+use bilevel_linalg::vector::dot;
+
+use super::forward::{concat, gather, times};
 use super::instruction::Instruction;
 use super::map;
 use super::pair::{self, Operand};
 use crate::expr::Op;
-use crate::expr::atom::{PairJet, chain, elementary, extremum, group_norms, norm_p, sum};
+use crate::expr::atom::{PairSlopes, chain, elementary, extremum, group_norms, norm_p, sum};
 use crate::smooth::Smoothing;
 
 /// Writes the tangent of one instruction's result into `slab`; `values` holds the values.
@@ -17,11 +19,11 @@ pub(super) fn run(instruction: &Instruction, values: &[f64], slab: &mut [f64], s
         Op::Variable { .. } | Op::Constant { .. } => {}
         Op::Add => pair::write(t(0), t(1), out, |a, b| a + b),
         Op::Sub => pair::write(t(0), t(1), out, |a, b| a - b),
-        Op::Mul => of_pair([z(0), z(1)], [t(0), t(1)], out, elementary::product),
-        Op::Div => of_pair([z(0), z(1)], [t(0), t(1)], out, elementary::quotient),
-        Op::PowerOf => of_pair([z(0), z(1)], [t(0), t(1)], out, elementary::power_of_jet),
-        Op::Max => of_pair([z(0), z(1)], [t(0), t(1)], out, |a, b| extremum::max_jet(a, b, smoothing)),
-        Op::Min => of_pair([z(0), z(1)], [t(0), t(1)], out, |a, b| extremum::min_jet(a, b, smoothing)),
+        Op::Mul => of_pair([z(0), z(1)], [t(0), t(1)], out, elementary::product_slopes),
+        Op::Div => of_pair([z(0), z(1)], [t(0), t(1)], out, elementary::quotient_slopes),
+        Op::PowerOf => of_pair([z(0), z(1)], [t(0), t(1)], out, elementary::power_of_slopes),
+        Op::Max => of_pair([z(0), z(1)], [t(0), t(1)], out, |a, b| extremum::max_slopes(a, b, smoothing)),
+        Op::Min => of_pair([z(0), z(1)], [t(0), t(1)], out, |a, b| extremum::min_slopes(a, b, smoothing)),
         Op::Neg => {
             for (o, d) in out.iter_mut().zip(t(0)) {
                 *o = -d;
@@ -60,7 +62,7 @@ pub(super) fn run(instruction: &Instruction, values: &[f64], slab: &mut [f64], s
     }
 }
 
-fn of_pair(z: [&[f64]; 2], t: [&[f64]; 2], out: &mut [f64], jet: impl Fn(f64, f64) -> PairJet) {
+fn of_pair(z: [&[f64]; 2], t: [&[f64]; 2], out: &mut [f64], jet: impl Fn(f64, f64) -> PairSlopes) {
     let n = out.len();
     let [a, b] = z.map(|v| Operand::new(v, n));
     let [a_tangent, b_tangent] = t.map(|v| Operand::new(v, n));

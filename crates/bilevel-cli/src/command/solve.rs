@@ -1,0 +1,69 @@
+//! `bilevel solve FILE`.
+
+use std::path::PathBuf;
+
+use bilevel::solution::{Solution, Status};
+
+use crate::options::RunOptions;
+use crate::progress::Progress;
+use crate::{Failure, deliver, report};
+
+/// What `solve` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The problem file.
+    file: PathBuf,
+    #[command(flatten)]
+    options: RunOptions,
+    /// Overrides an entry of the file, such as `lower.minimize='(y - x)^2'`; may be repeated.
+    #[arg(long = "set", value_name = "TABLE.KEY=VALUE")]
+    overrides: Vec<String>,
+    /// Starts from the point in a JSON file with `x` and `y` (such as the output of an earlier run).
+    #[arg(long, value_name = "FILE.json")]
+    start: Option<PathBuf>,
+    /// Prints one JSON object instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// Writes the result to a file instead of standard output.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Writes one JSON line per stage to a file.
+    #[arg(long, value_name = "FILE")]
+    history: Option<PathBuf>,
+    /// No progress lines.
+    #[arg(long)]
+    quiet: bool,
+}
+
+/// Solves, prints, and returns the exit code.
+pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
+    let file = bilevel_format::load(&arguments.file, &arguments.overrides)?;
+    let attitudes = arguments.options.attitudes(&file.options)?;
+    let mut problem = file.problem.clone();
+    if let Some(path) = &arguments.start {
+        problem = crate::options::with_start(problem, path)?;
+    }
+    let progress = Progress::new(!arguments.quiet, arguments.history.as_deref())?;
+    let mut solutions = Vec::new();
+    for attitude in attitudes {
+        let options = arguments.options.resolve(&file.options, attitude)?;
+        solutions.push(problem.solve_observed(&options, &progress));
+    }
+    let text = if arguments.json {
+        report::json::solutions(&solutions)
+    } else {
+        report::table::solutions(&solutions, &file.known)
+    };
+    deliver(&text, arguments.output.as_deref())?;
+    Ok(exit_code(&solutions))
+}
+
+fn exit_code(solutions: &[Solution]) -> u8 {
+    if solutions.iter().any(|s| s.status == Status::Interrupted) {
+        130
+    } else if solutions.iter().all(|s| s.status.is_success()) {
+        0
+    } else {
+        1
+    }
+}

@@ -1,0 +1,141 @@
+//! The options of a run: the command line's over the file's over the defaults.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use bilevel::problem::{Attitude, Block, Problem};
+use bilevel::smooth;
+use bilevel::solve::Options;
+use bilevel_format::FileOptions;
+
+use crate::Failure;
+
+/// Options that every run understands.
+#[derive(Debug, clap::Args)]
+pub struct RunOptions {
+    /// What the leader expects of an undecided follower: optimistic, pessimistic or both.
+    #[arg(long, value_parser = ["optimistic", "pessimistic", "both"])]
+    attitude: Option<String>,
+    /// The method; without it one is chosen.
+    #[arg(long, value_name = "NAME")]
+    method: Option<String>,
+    /// The smoothing family of nonsmooth functions.
+    #[arg(long, value_name = "NAME")]
+    smoothing: Option<String>,
+    /// By how much the follower's answer may miss its optimum.
+    #[arg(long, value_name = "ETA")]
+    follower_tolerance: Option<f64>,
+    /// Largest stationarity residual of a solved problem.
+    #[arg(long)]
+    tolerance: Option<f64>,
+    /// Seed of everything random.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Number of starts.
+    #[arg(long, value_name = "N")]
+    starts: Option<usize>,
+    /// Largest number of lower solves.
+    #[arg(long, value_name = "N")]
+    budget: Option<u64>,
+    /// Threads; 0 means one per processor.
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Seconds after which the run ends with the best point so far.
+    #[arg(long, value_name = "SECONDS")]
+    time_limit: Option<f64>,
+}
+
+impl RunOptions {
+    /// The attitudes asked for.
+    pub fn attitudes(&self, file: &FileOptions) -> Result<Vec<Attitude>, Failure> {
+        match self.attitude.as_deref().or_else(|| file.text("attitude")) {
+            Some("both") => Ok(vec![Attitude::Optimistic, Attitude::Pessimistic]),
+            Some("pessimistic") => Ok(vec![Attitude::Pessimistic]),
+            _ => Ok(vec![Attitude::Optimistic]),
+        }
+    }
+
+    /// The options of one run.
+    ///
+    /// # Errors
+    /// An unknown name, or a number out of its range, at its place in the file where it stands there.
+    pub fn resolve(&self, file: &FileOptions, attitude: Attitude) -> Result<Options, Failure> {
+        let mut options = Options { attitude, ..Options::default() };
+        options.method = self.method.clone().or_else(|| file.text("method").map(str::to_string));
+        if let Some(name) = self.smoothing.as_deref().or_else(|| file.text("smoothing")) {
+            options.smoothing = smooth::by_name(name).ok_or_else(|| unknown_smoothing(self, file, name))?;
+        }
+        let number = |own: Option<f64>, key: &str| own.or_else(|| file.number(key));
+        if let Some(eta) = number(self.follower_tolerance, "follower_tolerance") {
+            options.follower_tolerance = checked("follower-tolerance", eta, eta >= 0.0)?;
+        }
+        if let Some(tolerance) = number(self.tolerance, "tolerance") {
+            options.tolerance = checked("tolerance", tolerance, tolerance > 0.0)?;
+        }
+        if let Some(seconds) = number(self.time_limit, "time_limit") {
+            let seconds = checked("time-limit", seconds, seconds > 0.0)?;
+            options.time_limit = Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
+        }
+        let count = |own: Option<u64>, key: &str| own.or_else(|| file.count(key));
+        if let Some(seed) = count(self.seed, "seed") {
+            options.seed = seed;
+        }
+        if let Some(budget) = count(self.budget, "budget") {
+            options.budget = budget.max(1);
+        }
+        if let Some(starts) = count(self.starts.map(|n| n as u64), "starts") {
+            options.starts = starts.max(1) as usize;
+        }
+        if let Some(threads) = count(self.threads.map(|n| n as u64), "threads") {
+            options.threads = threads as usize;
+        }
+        Ok(options)
+    }
+}
+
+fn checked(name: &str, value: f64, fine: bool) -> Result<f64, Failure> {
+    if fine && value.is_finite() { Ok(value) } else { Err(anyhow!("--{name}: {value} is out of range").into()) }
+}
+
+fn unknown_smoothing(own: &RunOptions, file: &FileOptions, name: &str) -> Failure {
+    let names: Vec<&str> = smooth::names().collect();
+    let help = format!("families: {}", names.join(", "));
+    if own.smoothing.is_some() {
+        anyhow!("--smoothing: there is no family `{name}`; {help}").into()
+    } else {
+        file.mistake("smoothing", format!("there is no smoothing family `{name}`"), help).into()
+    }
+}
+
+/// The problem, started from the point in a JSON file.
+///
+/// # Errors
+/// A file that cannot be read, is no JSON, or does not have the problem's variables.
+pub fn with_start(problem: Problem, path: &Path) -> Result<Problem, Failure> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+    let point: serde_json::Value = serde_json::from_str(&text).with_context(|| format!("{shown} is no JSON"))?;
+    let x = flat(&point["x"], &problem.leader().blocks).with_context(|| format!("{shown}, `x`"))?;
+    let y = flat(&point["y"], &problem.follower().blocks).with_context(|| format!("{shown}, `y`"))?;
+    Ok(problem.with_start(&x, &y).map_err(anyhow::Error::from)?)
+}
+
+/// One level's values by variable name, each an array or a number.
+fn flat(values: &serde_json::Value, blocks: &[Block]) -> anyhow::Result<Vec<f64>> {
+    let mut out = Vec::new();
+    for block in blocks {
+        let found = &values[&block.name];
+        let entries = match found {
+            serde_json::Value::Array(entries) => entries.iter().map(serde_json::Value::as_f64).collect(),
+            other => Some(other.as_f64().into_iter().collect::<Vec<f64>>()).filter(|v| !v.is_empty()),
+        };
+        let entries: Vec<f64> = entries.ok_or_else(|| anyhow!("no numbers for variable `{}`", block.name))?;
+        if entries.len() != block.shape.len() {
+            let (given, needed) = (entries.len(), block.shape.len());
+            return Err(anyhow!("variable `{}` has {needed} entries, {given} are given", block.name));
+        }
+        out.extend(entries);
+    }
+    Ok(out)
+}

@@ -1,0 +1,89 @@
+//! Progress on standard error, the history file, and Ctrl-C.
+
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Context as _;
+use bilevel::observe::{Observer, Stage};
+use serde_json::json;
+
+/// Prints a line per stage, and asks the run to end at Ctrl-C.
+pub struct Progress {
+    visible: bool,
+    stopped: Arc<AtomicBool>,
+    sinks: Mutex<Sinks>,
+}
+
+struct Sinks {
+    header_shown: bool,
+    history: Option<BufWriter<File>>,
+}
+
+impl Progress {
+    /// Listens for Ctrl-C from now on.
+    ///
+    /// # Errors
+    /// A history file that cannot be written.
+    pub fn new(visible: bool, history: Option<&Path>) -> anyhow::Result<Self> {
+        let stopped = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&stopped);
+        // A second Ctrl-C ends the program at once. Without a handler Ctrl-C still works, only less gently.
+        let _ = ctrlc::set_handler(move || {
+            if flag.swap(true, Ordering::SeqCst) {
+                std::process::exit(130);
+            }
+        });
+        let open = |path: &Path| {
+            File::create(path).map(BufWriter::new).with_context(|| format!("cannot write {}", path.display()))
+        };
+        let sinks = Sinks { header_shown: false, history: history.map(open).transpose()? };
+        Ok(Self { visible, stopped, sinks: Mutex::new(sinks) })
+    }
+}
+
+impl Observer for Progress {
+    fn stage(&self, stage: &Stage) {
+        let mut sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.visible {
+            if !sinks.header_shown {
+                eprintln!("start  stage  step              mu             F         gap    residual  lower solves");
+                sinks.header_shown = true;
+            }
+            eprintln!(
+                "{:5}  {:5}  {:11}  {:>8}  {:>12}  {:>10}  {:>10}  {:12}",
+                stage.start,
+                stage.iteration,
+                stage.step,
+                short(stage.mu),
+                number(stage.upper),
+                short(stage.gap),
+                short(stage.residual),
+                stage.lower_solves
+            );
+        }
+        if let Some(history) = &mut sinks.history {
+            let line = json!({
+                "start": stage.start, "iteration": stage.iteration, "step": stage.step, "mu": stage.mu,
+                "upper": stage.upper, "gap": stage.gap, "residual": stage.residual,
+                "lower_solves": stage.lower_solves,
+            });
+            // A full disk must not end a run that is otherwise fine.
+            let _ = writeln!(history, "{line}").and_then(|()| history.flush());
+        }
+    }
+
+    fn interrupted(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst)
+    }
+}
+
+fn short(value: f64) -> String {
+    if value.is_finite() { format!("{value:.1e}") } else { "-".to_string() }
+}
+
+fn number(value: f64) -> String {
+    if value.is_finite() { format!("{value:.6}") } else { "-".to_string() }
+}

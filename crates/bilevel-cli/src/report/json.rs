@@ -1,0 +1,140 @@
+//! A solution as JSON (design: one object, or an array `solutions`); floats in full precision, infinities as strings,
+//! what was not computed absent.
+
+use bilevel::problem::{Attitude, NamedValues};
+use bilevel::solution::{Certificate, KktPoint, Measured, Rigor, Solution};
+use serde_json::{Map, Value, json};
+
+/// The text to print for one or several solutions.
+pub fn solutions(solutions: &[Solution]) -> String {
+    let value = match solutions {
+        [one] => solution(one),
+        several => json!({"schema": 1, "solutions": several.iter().map(solution).collect::<Vec<_>>()}),
+    };
+    // Serialising a value with string keys cannot fail.
+    let mut text = serde_json::to_string_pretty(&value).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+fn solution(solution: &Solution) -> Value {
+    let mut out = Map::new();
+    out.insert("schema".into(), json!(1));
+    out.insert("problem".into(), json!(solution.problem));
+    out.insert("attitude".into(), json!(attitude(solution.attitude)));
+    out.insert("status".into(), json!(solution.status.name()));
+    out.insert("message".into(), json!(solution.message));
+    insert(&mut out, "advice", Some(solution.status.advice()).filter(|a| !a.is_empty()).map(Value::from));
+    insert(&mut out, "x", solution.x.as_ref().map(named));
+    insert(&mut out, "y", solution.y.as_ref().map(named));
+    insert(&mut out, "upper", solution.upper.and_then(number));
+    insert(&mut out, "lower", solution.lower.and_then(number));
+    insert(&mut out, "infimum", solution.infimum.and_then(number));
+    let multipliers = &solution.multipliers;
+    out.insert(
+        "multipliers".into(),
+        json!({"leader": named(&multipliers.leader), "follower": named(&multipliers.follower)}),
+    );
+    out.insert("certificate".into(), certificate(&solution.certificate));
+    let work = &solution.work;
+    out.insert(
+        "work".into(),
+        json!({
+            "upper_evaluations": work.upper_evaluations, "lower_solves": work.lower_solves,
+            "hyper_evaluations": work.hyper_evaluations, "seconds": work.seconds,
+        }),
+    );
+    Value::Object(out)
+}
+
+fn certificate(certificate: &Certificate) -> Value {
+    let mut out = Map::new();
+    insert(&mut out, "follower_gap", certificate.follower_gap.as_ref().and_then(measured));
+    insert(&mut out, "follower_distance", certificate.follower_distance.as_ref().and_then(measured));
+    insert(&mut out, "upper_error", certificate.upper_error.as_ref().and_then(measured));
+    insert(&mut out, "violation", certificate.violation.and_then(number));
+    insert(&mut out, "kkt", certificate.kkt.as_ref().map(kkt));
+    let stages: Vec<Value> = certificate
+        .multipliers_by_stage
+        .iter()
+        .map(|&(epsilon, multiplier)| json!({"epsilon": number(epsilon), "multiplier": number(multiplier)}))
+        .collect();
+    insert(&mut out, "multipliers_by_stage", Some(Value::from(stages)).filter(|v| *v != json!([])));
+    if let Some(stationarity) = &certificate.stationarity {
+        let mut entry = Map::new();
+        insert(&mut entry, "residual", number(stationarity.residual));
+        entry.insert("measure".into(), json!(stationarity.measure));
+        rigor(&mut entry, &stationarity.rigor);
+        out.insert("stationarity".into(), Value::Object(entry));
+    }
+    Value::Object(out)
+}
+
+fn kkt(point: &KktPoint) -> Value {
+    let mut out = Map::new();
+    insert(&mut out, "x", Some(named(&point.x)));
+    insert(&mut out, "y", Some(named(&point.y)));
+    for (key, value) in [
+        ("stationarity", point.stationarity),
+        ("dual", point.dual),
+        ("complementarity", point.complementarity),
+        ("violation", point.violation),
+        ("multiplier", point.multiplier),
+        ("mu", point.mu),
+        ("epsilon", point.epsilon),
+        ("ennamcq_margin", point.ennamcq_margin),
+    ] {
+        insert(&mut out, key, number(value));
+    }
+    out.insert("smoothing".into(), json!(point.smoothing));
+    out.insert("value_model".into(), json!(point.value_model));
+    Value::Object(out)
+}
+
+fn measured(measured: &Measured) -> Option<Value> {
+    let mut out = Map::new();
+    out.insert("value".into(), number(measured.value)?);
+    rigor(&mut out, &measured.rigor);
+    out.insert("by".into(), json!(measured.by));
+    Some(Value::Object(out))
+}
+
+fn rigor(out: &mut Map<String, Value>, rigor: &Rigor) {
+    out.insert("rigor".into(), json!(rigor.name()));
+    if let Rigor::Conditional(on) = rigor {
+        out.insert("on".into(), json!(on));
+    }
+}
+
+fn attitude(attitude: Attitude) -> &'static str {
+    match attitude {
+        Attitude::Optimistic => "optimistic",
+        Attitude::Pessimistic => "pessimistic",
+    }
+}
+
+/// Every variable by name, always as an array.
+fn named(values: &NamedValues) -> Value {
+    let entry = |(name, values): &(String, Vec<f64>)| {
+        let entries: Vec<Value> = values.iter().map(|&v| number(v).unwrap_or(Value::Null)).collect();
+        (name.clone(), Value::from(entries))
+    };
+    Value::Object(values.0.iter().map(entry).collect())
+}
+
+fn insert(out: &mut Map<String, Value>, key: &str, value: Option<Value>) {
+    if let Some(value) = value {
+        out.insert(key.to_string(), value);
+    }
+}
+
+/// A number; infinities as strings, NaN as nothing. Minus zero is zero.
+fn number(value: f64) -> Option<Value> {
+    if value.is_nan() {
+        None
+    } else if value.is_infinite() {
+        Some(json!(if value > 0.0 { "inf" } else { "-inf" }))
+    } else {
+        Some(json!(value + 0.0))
+    }
+}

@@ -1,0 +1,4 @@
+//! Solutions for people and for programs.
+
+pub mod json;
+pub mod table;

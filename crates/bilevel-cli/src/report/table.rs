@@ -1,0 +1,107 @@
+//! A solution as a small table for people.
+
+use std::fmt::Write as _;
+
+use bilevel::problem::{Attitude, NamedValues};
+use bilevel::solution::{Certificate, Measured, Solution};
+use bilevel_format::Known;
+
+/// Entries of a vector shown before it is cut.
+const SHOWN: usize = 8;
+
+/// The text to print for one or several solutions of a problem.
+pub fn solutions(solutions: &[Solution], known: &Known) -> String {
+    let tables: Vec<String> = solutions.iter().map(|s| solution(s, known)).collect();
+    tables.join("\n")
+}
+
+fn solution(solution: &Solution, known: &Known) -> String {
+    let mut out = String::new();
+    let attitude = match solution.attitude {
+        Attitude::Optimistic => "optimistic",
+        Attitude::Pessimistic => "pessimistic",
+    };
+    let name = if solution.problem.is_empty() { "problem" } else { &solution.problem };
+    line(&mut out, name, &format!("{} ({attitude})", solution.status.name()));
+    line(&mut out, "", &solution.message);
+    if !solution.status.advice().is_empty() {
+        line(&mut out, "", solution.status.advice());
+    }
+    variables(&mut out, solution.x.as_ref());
+    variables(&mut out, solution.y.as_ref());
+    if let Some(upper) = solution.upper {
+        let target = match (known.upper, solution.attitude) {
+            (Some(target), Attitude::Optimistic) => format!("   (known: {target})"),
+            _ => String::new(),
+        };
+        line(&mut out, "F", &format!("{}{target}", number(upper)));
+    }
+    if let Some(lower) = solution.lower {
+        line(&mut out, "f", &number(lower));
+    }
+    certificate(&mut out, &solution.certificate);
+    let work = &solution.work;
+    let seconds =
+        if work.seconds < 1.0 { format!("{:.0} ms", 1e3 * work.seconds) } else { format!("{:.1} s", work.seconds) };
+    line(&mut out, "work", &format!("{} lower solves, {seconds}", work.lower_solves));
+    out
+}
+
+fn certificate(out: &mut String, certificate: &Certificate) {
+    let mut measured = |label: &str, value: &Option<Measured>| {
+        if let Some(m) = value {
+            line(out, label, &format!("{}   {}: {}", small(m.value), m.rigor.name(), m.by));
+        }
+    };
+    measured("follower gap", &certificate.follower_gap);
+    measured("distance of y", &certificate.follower_distance);
+    measured("error of F", &certificate.upper_error);
+    if let Some(violation) = certificate.violation {
+        line(out, "violation", &format!("{}   computed, relative", small(violation)));
+    }
+    if let Some(s) = &certificate.stationarity {
+        line(out, "stationarity", &format!("{}   {}: {}", small(s.residual), s.rigor.name(), s.measure));
+    }
+    if let Some(kkt) = &certificate.kkt {
+        let text = format!(
+            "residual {}, multiplier {:.3}, at mu = {:.0e}, epsilon = {:.0e}",
+            small(kkt.stationarity),
+            kkt.multiplier,
+            kkt.mu,
+            kkt.epsilon
+        );
+        line(out, "smoothed point", &text);
+    }
+}
+
+fn variables(out: &mut String, values: Option<&NamedValues>) {
+    for (name, values) in values.iter().flat_map(|values| &values.0) {
+        let shown: Vec<String> = values.iter().take(SHOWN).map(|&v| number(v)).collect();
+        let rest = if values.len() > SHOWN { format!(", … ({} entries)", values.len()) } else { String::new() };
+        line(out, name, &format!("{}{rest}", shown.join(", ")));
+    }
+}
+
+fn line(out: &mut String, label: &str, text: &str) {
+    let label = if label.chars().count() > 16 && text.contains('(') { format!("{label}:") } else { label.to_string() };
+    // Writing to a string cannot fail.
+    let _ = writeln!(out, "{label:<16} {text}");
+}
+
+/// Seven decimals, or seven digits where the number is very large or small.
+fn number(value: f64) -> String {
+    if value.abs() < 1e-10 {
+        "0".to_string()
+    } else if (1e-4..1e7).contains(&value.abs()) {
+        let text = format!("{value:.7}");
+        let trimmed = text.trim_end_matches('0').trim_end_matches('.');
+        if trimmed == "-0" { "0".to_string() } else { trimmed.to_string() }
+    } else {
+        format!("{value:.6e}")
+    }
+}
+
+/// Two digits of an error.
+fn small(value: f64) -> String {
+    if value == 0.0 { "0".to_string() } else { format!("{value:.1e}") }
+}
