@@ -197,10 +197,9 @@ impl Search<'_> {
         let Ok(follower) = self.formulas.follower(x, None, &settings) else {
             return;
         };
-        if let Ok(Some(hyper)) = self.formulas.hyper(x, &follower, 1e-9, 1e-5, &settings) {
-            if let Some(best) = hyper.best.filter(|best| best.value.hi() < self.upper) {
-                self.offer(x, &best.point);
-            }
+        let best = self.formulas.hyper(x, &follower, 1e-9, 1e-5, &settings).ok().flatten().and_then(|hyper| hyper.best);
+        if let Some(best) = best.filter(|best| best.value.hi() < self.upper) {
+            self.offer(x, &best.point);
         }
         for answer in [follower.bound.strict, follower.bound.within].into_iter().flatten() {
             self.offer(x, &answer.point);
@@ -348,5 +347,5 @@ impl Search<'_> {
 
 /// Incumbents are looked for often at first, then rarely.
 fn worth_a_try(count: usize) -> bool {
-    count < 4 || count.is_power_of_two() || count % 64 == 0
+    count < 4 || count.is_power_of_two() || count.is_multiple_of(64)
 }
