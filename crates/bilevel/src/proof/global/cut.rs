@@ -86,9 +86,8 @@ impl<'a> CutMaker<'a> {
         let best = bound.within.or(bound.strict)?;
         let mut shift = 0.0;
         for _ in 0..3 {
-            let mut cut = self.affine(domain, &centre, &best.point, shift);
-            self.tidy(&mut cut, domain);
-            let violation = self.violation(&cut, domain);
+            let cut = self.affine(domain, &centre, &best.point, shift);
+            let (cut, violation) = self.settled(cut, domain);
             if violation <= 0.0 {
                 return Some(cut);
             }
@@ -111,9 +110,9 @@ impl<'a> CutMaker<'a> {
                 x[(k - 1) / 2] = if k % 2 == 1 { z.lo() } else { z.hi() };
             }
             let base = if k == 0 { best.to_vec() } else { self.answer_at(&x, best, 1e-9) };
-            let mut cut = Cut { slopes: vec![vec![0.0; n]; self.formulas.m], centre: centre.to_vec(), base };
-            self.tidy(&mut cut, domain);
-            if self.violation(&cut, domain) <= 0.0 {
+            let cut = Cut { slopes: vec![vec![0.0; n]; self.formulas.m], centre: centre.to_vec(), base };
+            let (cut, violation) = self.settled(cut, domain);
+            if violation <= 0.0 {
                 let at: Vec<_> = centre.iter().chain(&cut.base).copied().collect();
                 let value = self.objective(&at);
                 if found.as_ref().is_none_or(|(known, _)| value < *known) {
@@ -122,6 +121,18 @@ impl<'a> CutMaker<'a> {
             }
         }
         found.map(|(_, cut)| cut)
+    }
+
+    /// The cut with simple coefficients if that is feasible, else as it is; and its violation.
+    fn settled(&self, cut: Cut, domain: &[Interval]) -> (Cut, f64) {
+        let mut simple = cut.clone();
+        self.tidy(&mut simple, domain);
+        let violation = self.violation(&simple, domain);
+        if violation <= 0.0 {
+            return (simple, violation);
+        }
+        let raw = self.violation(&cut, domain);
+        if raw <= 0.0 || raw < violation { (cut, raw) } else { (simple, violation) }
     }
 
     /// f at a point, in ordinary rounding.
