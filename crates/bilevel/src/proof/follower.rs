@@ -6,7 +6,7 @@
 //! "f <= f(x, y)", the box is artificial in it and the statement says so.
 
 use super::interval::Interval;
-use super::minimum::{Bound, Ended, Limits, Prover, Task};
+use super::minimum::{Bound, Candidate, Ended, Limits, Prover, Task};
 use super::problem::{Formulas, ProofError};
 use super::program::{Contracted, Sweep};
 
@@ -84,8 +84,12 @@ impl Formulas {
         if let (Some(y), true) = (y, beat.is_finite()) {
             dual = self.dual_bound(x, y, whole).map_or(dual, |d| d.lower);
             if enough(dual) && violation <= settings.delta {
-                let bound = Bound::by_duality(dual.min(beat), y, objective, violation);
-                let empty = violation > 0.0 && self.m <= SMALL && self.is_empty(x, &[y.to_vec()], settings);
+                let mut bound = Bound::by_duality(dual.min(beat), y, objective, violation);
+                let mut empty = false;
+                if violation > 0.0 && self.m <= SMALL {
+                    bound.strict = self.strict_answer(x, y, settings);
+                    empty = bound.strict.is_none() && self.is_empty(x, &[y.to_vec()], settings);
+                }
                 return Ok(self.report(whole.to_vec(), Vec::new(), objective, violation, bound, empty));
             }
         }
@@ -125,6 +129,14 @@ impl Formulas {
             bound.lower = f64::INFINITY;
         }
         Ok(self.report(task.domain, artificial, objective, violation, bound, empty))
+    }
+
+    /// A strictly feasible answer near the best, if local searches find one.
+    fn strict_answer(&self, x: &[f64], y: &[f64], settings: &Settings) -> Option<Candidate> {
+        let mut task = self.follower_task(x, Some(self.follower.objective), 0.0);
+        task.domain = boxed(&task.domain, Some(y), settings.radius);
+        let limits = Limits { nodes: 1, gap: settings.gap, delta: settings.delta, ..Limits::default() };
+        Prover::new(&task, limits).run(&[y.to_vec()]).strict
     }
 
     fn report(
