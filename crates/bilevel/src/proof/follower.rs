@@ -5,8 +5,9 @@
 //! empty, nothing is said of gaps. Where a variable has no bound, neither from the sets and constraints nor from
 //! "f <= f(x, y)", the box is artificial in it and the statement says so.
 
+use super::existence::exists_near;
 use super::interval::Interval;
-use super::minimum::{Bound, Candidate, Ended, Limits, Prover, Task};
+use super::minimum::{Bound, Candidate, Ended, Limits, Prover, Task, Tier};
 use super::problem::{Formulas, ProofError};
 use super::program::{Contracted, Sweep};
 
@@ -52,11 +53,20 @@ pub struct FollowerProof {
     pub artificial: Vec<usize>,
     /// Those of them in which the best answer found lies on the box's face.
     pub on_artificial_face: Vec<usize>,
+    /// Where no strictly feasible answer is known: one that is proved to exist near a point feasible within delta.
+    pub existing: Option<Candidate>,
     /// The search itself: candidates by tier, boxes looked at.
     pub bound: Bound,
 }
 
 impl FollowerProof {
+    /// The best answer known to be feasible, in the strongest tier there is one in.
+    pub fn best_answer(&self) -> Option<(Tier, &Candidate)> {
+        let strict = self.bound.strict.as_ref().map(|c| (Tier::Strict, c));
+        let existing = self.existing.as_ref().map(|c| (Tier::Existence, c));
+        strict.or(existing).or(self.bound.within.as_ref().map(|c| (Tier::Within, c)))
+    }
+
     /// Proved upper bound of f(x, y) - v(x) for the given answer; `None` without one, or where Y(x) is empty.
     pub fn gap(&self) -> Option<f64> {
         if self.empty {
@@ -90,7 +100,8 @@ impl Formulas {
                     bound.strict = self.strict_answer(x, y, settings);
                     empty = bound.strict.is_none() && self.is_empty(x, &[y.to_vec()], settings);
                 }
-                return Ok(self.report(whole.to_vec(), Vec::new(), objective, violation, bound, empty));
+                let proof = self.report(whole.to_vec(), Vec::new(), objective, violation, bound, empty);
+                return Ok(self.with_existence(x, proof));
             }
         }
         let mut task = self.follower_task(x, Some(self.follower.objective), 0.0);
@@ -128,7 +139,8 @@ impl Formulas {
         if empty {
             bound.lower = f64::INFINITY;
         }
-        Ok(self.report(task.domain, artificial, objective, violation, bound, empty))
+        let proof = self.report(task.domain, artificial, objective, violation, bound, empty);
+        Ok(self.with_existence(x, proof))
     }
 
     /// A strictly feasible answer near the best, if local searches find one.
@@ -157,7 +169,28 @@ impl Formulas {
             })
         };
         let on_artificial_face = artificial.iter().copied().filter(|&j| touches(j)).collect();
-        FollowerProof { lower: bound.lower, empty, objective, violation, domain, artificial, on_artificial_face, bound }
+        FollowerProof {
+            lower: bound.lower,
+            empty,
+            objective,
+            violation,
+            domain,
+            artificial,
+            on_artificial_face,
+            existing: None,
+            bound,
+        }
+    }
+
+    /// Adds an answer of the existence tier where a strictly feasible one is missing.
+    fn with_existence(&self, x: &[f64], mut proof: FollowerProof) -> FollowerProof {
+        if let (None, Some(within), false) = (&proof.bound.strict, &proof.bound.within, proof.empty) {
+            if self.m <= SMALL {
+                let task = self.follower_task(x, Some(self.follower.objective), 0.0);
+                proof.existing = exists_near(&task, &within.point);
+            }
+        }
+        proof
     }
 
     /// Whether Y(x) is proved empty: by propagation and branching on the constraints alone, without any box that the
