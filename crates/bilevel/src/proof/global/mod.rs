@@ -148,8 +148,8 @@ impl Formulas {
         Ok(search.run(points))
     }
 
-    /// The relaxation on a box: F over G, g, h and the cuts.
-    fn relaxation(&self, cuts: &[Rc<Cut>], domain: Vec<Interval>) -> Task {
+    /// The relaxation on a box: F over G, g, h, the cuts, and what must hold at every answer in the box.
+    fn relaxation(&self, cuts: &[Rc<Cut>], stationary: Option<&Stationary<'_>>, domain: Vec<Interval>) -> Task {
         let mut builder = super::program::Builder::new();
         let variables: Vec<_> = (0..self.n + self.m).map(|v| builder.variable(v)).collect();
         let all = builder.import(&self.program, &variables);
@@ -160,6 +160,9 @@ impl Formulas {
         }
         let inequalities = roots.len() - 1;
         roots.extend(self.leader.equalities.iter().chain(&self.follower.equalities).map(|&r| all[r]));
+        if let Some(stationary) = stationary {
+            roots.extend(stationary.equations(&domain, &mut builder, &variables));
+        }
         let equalities = roots.len() - 1 - inequalities;
         Task { program: builder.finish(&roots, self.n + self.m), inequalities, equalities, domain }
     }
@@ -212,7 +215,7 @@ impl Search<'_> {
 
     /// The box of the statement: bounds, propagation, and artificial ends for what is left unbounded.
     fn frame(&mut self, points: &[(Vec<f64>, Vec<f64>)]) -> (Vec<usize>, bool) {
-        let task = self.formulas.relaxation(&[], self.formulas.domain.clone());
+        let task = self.formulas.relaxation(&[], None, self.formulas.domain.clone());
         let mut domain = task.domain.clone();
         let mut allowed = vec![Interval::at_most(0.0); task.program.roots()];
         allowed[0] = Interval::at_most(self.upper);
@@ -236,7 +239,7 @@ impl Search<'_> {
         if empty {
             return self.report(f64::INFINITY, artificial, 0);
         }
-        let base = self.formulas.relaxation(&[], self.domain.clone());
+        let base = self.formulas.relaxation(&[], None, self.domain.clone());
         let root = Node {
             domain: self.domain.clone(),
             lower: f64::NEG_INFINITY,
@@ -295,7 +298,7 @@ impl Search<'_> {
             cuts.truncate(1);
             cuts.insert(0, Rc::new(cut));
         }
-        let mut task = self.formulas.relaxation(cuts, node.domain.clone());
+        let mut task = self.formulas.relaxation(cuts, Some(&self.stationary), node.domain.clone());
         if !self.narrow(&task, &mut node.domain) {
             node.lower = f64::INFINITY;
             return;

@@ -8,7 +8,7 @@
 use crate::proof::dual::affine_in_follower;
 use crate::proof::interval::Interval;
 use crate::proof::problem::Formulas;
-use crate::proof::program::Sweep;
+use crate::proof::program::{Builder, Sweep};
 
 /// The test with its memory.
 pub struct Stationary<'a> {
@@ -20,6 +20,10 @@ pub struct Stationary<'a> {
     /// Gradients in y of f, the live inequalities, the equalities; with "affine in y" and "equality".
     rows: Vec<(Vec<Interval>, bool, bool)>,
     around: Vec<Interval>,
+    /// The roots of `rows`.
+    live: Vec<usize>,
+    /// Whether everything was defined around the last box.
+    defined: bool,
 }
 
 impl<'a> Stationary<'a> {
@@ -32,6 +36,8 @@ impl<'a> Stationary<'a> {
             row: vec![Interval::ZERO; formulas.n + formulas.m],
             rows: Vec::new(),
             around: formulas.domain.clone(),
+            live: Vec::new(),
+            defined: false,
         }
     }
 
@@ -66,6 +72,44 @@ impl<'a> Stationary<'a> {
         self.steepest(domain, &mut direction) && self.descends(domain, &direction)
     }
 
+    /// What must hold at every answer in the box, as operations that vanish: with no constraint near, ∇_y f = 0; with
+    /// one, ∇_y f and ∇_y g are parallel, and ∇_y f = 0 or g = 0. Nothing where more constraints may be active or a
+    /// function has kinks. Assumes that [`Stationary::excludes`] looked at this box last.
+    pub fn equations(&self, domain: &[Interval], b: &mut Builder, variables: &[u32]) -> Vec<u32> {
+        let formulas = self.formulas;
+        let (n, m) = (formulas.n, formulas.m);
+        if !self.defined || !formulas.follower.equalities.is_empty() {
+            return Vec::new();
+        }
+        let own: Vec<usize> = (n..n + m).collect();
+        let touching: Vec<usize> =
+            (0..m).filter(|&j| self.blocked(domain, j, -1.0) || self.blocked(domain, j, 1.0)).collect();
+        let live: Vec<usize> = self.live.iter().copied().filter(|&r| r != formulas.follower.objective).collect();
+        if live.len() + touching.len() > 1 {
+            return Vec::new();
+        }
+        let Some(f) = b.derivatives(&formulas.program, formulas.follower.objective, variables, &own) else {
+            return Vec::new();
+        };
+        if let Some(&j) = touching.first() {
+            // Only y_j can be at its end: the other partial derivatives vanish.
+            return (0..m).filter(|&i| i != j).map(|i| f[i]).collect();
+        }
+        let Some(&r) = live.first() else {
+            return f;
+        };
+        let Some(g) = b.derivatives(&formulas.program, r, variables, &own) else {
+            return Vec::new();
+        };
+        let value = b.import(&formulas.program, variables)[r];
+        let mut equations: Vec<_> = f.iter().map(|&slope| b.mul(slope, value)).collect();
+        for j in 1..m {
+            let (left, right) = (b.mul(f[j - 1], g[j]), b.mul(f[j], g[j - 1]));
+            equations.push(b.sub(left, right));
+        }
+        equations
+    }
+
     /// Gradients in y over a neighbourhood of the box; false if a function of the follower is undefined there.
     fn gradients(&mut self, domain: &[Interval]) -> bool {
         let (formulas, program, n) = (self.formulas, &self.formulas.program, self.formulas.n);
@@ -75,6 +119,8 @@ impl<'a> Stationary<'a> {
         }
         self.sweep.forward(program, &self.around);
         self.rows.clear();
+        self.live.clear();
+        self.defined = false;
         let f = formulas.follower.objective;
         let inequalities = formulas.follower.inequalities.iter().map(|&r| (r, false));
         let equalities = formulas.follower.equalities.iter().map(|&r| (r, true));
@@ -87,7 +133,9 @@ impl<'a> Stationary<'a> {
             }
             self.sweep.gradient(program, r, &mut self.row);
             self.rows.push((self.row[n..].to_vec(), self.affine[r], equality));
+            self.live.push(r);
         }
+        self.defined = true;
         true
     }
 

@@ -473,6 +473,12 @@ impl Builder {
     /// Copies operation by operation the roots of `program`, with `with[v]` in place of variable v; returns the roots'
     /// numbers here.
     pub fn import(&mut self, program: &Program, with: &[Index]) -> Vec<Index> {
+        let new = self.import_all(program, with);
+        program.roots.iter().map(|&root| new[root as usize]).collect()
+    }
+
+    /// As [`Builder::import`], for all operations.
+    pub(super) fn import_all(&mut self, program: &Program, with: &[Index]) -> Vec<Index> {
         let mut new = vec![0; program.codes.len()];
         for (i, &code) in program.codes.iter().enumerate() {
             let at = |a: Index| new[a as usize];
@@ -493,7 +499,7 @@ impl Builder {
                 }
             };
         }
-        program.roots.iter().map(|&root| new[root as usize]).collect()
+        new
     }
 
     /// The program of `roots` in `variables` variables, without what they do not need.

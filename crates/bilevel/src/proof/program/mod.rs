@@ -5,6 +5,7 @@
 //! compile.rs   from the expression graph: vector operations are written out entry by entry
 //! number.rs    the arithmetics: Interval and f64
 //! sweep.rs     value, gradient (reverse), Hessian (forward over reverse)
+//! derive.rs    derivatives as operations
 //! contract.rs  constraint propagation (HC4: forward values, backward projections)
 //! ```
 //!
@@ -16,6 +17,7 @@
 mod code;
 mod compile;
 mod contract;
+mod derive;
 mod number;
 #[cfg(test)]
 mod precise;

@@ -337,3 +337,36 @@ fn shared_terms_cancel_in_gradients() {
     sweep.gradient(&program, 0, &mut gradient);
     assert_eq!(gradient[0], Interval::new(-1.0, 1.0));
 }
+
+/// Derivatives written out as operations agree with the reverse sweep.
+#[test]
+fn written_derivatives_are_those_of_the_sweep() {
+    let mut rng = ChaCha8Rng::seed_from_u64(14);
+    let mut compared = 0;
+    for _ in 0..600 {
+        let mut b = Builder::new();
+        let root = random_formula(&mut rng, &mut b, 2, 7);
+        let program = b.finish(&[root], 2);
+        let variables = [b.variable(0), b.variable(1)];
+        let Some(written) = b.derivatives(&program, 0, &variables, &[0, 1]) else {
+            continue;
+        };
+        let derived = b.finish(&written, 2);
+        let (mut sweep, mut other) = (Sweep::<f64>::new(&program), Sweep::<f64>::new(&derived));
+        for _ in 0..5 {
+            let point = [rng.random_range(-2.0..2.0), rng.random_range(-2.0..2.0)];
+            sweep.forward(&program, &point);
+            other.forward(&derived, &point);
+            let mut slope = [0.0; 2];
+            sweep.gradient(&program, 0, &mut slope);
+            if sweep.largest() < 1e8 && other.largest() < 1e8 {
+                for (i, s) in slope.into_iter().enumerate() {
+                    let d = other.value(&derived, i);
+                    assert!((s - d).abs() <= 1e-6 * (1.0 + s.abs()), "{s} {d}: {program:?}");
+                    compared += 1;
+                }
+            }
+        }
+    }
+    assert!(compared > 1000, "{compared}");
+}
