@@ -30,7 +30,7 @@ pub struct Tolerances {
 
 impl Default for Tolerances {
     fn default() -> Self {
-        Self { violation: 1e-6, gap: 1e-6, loose_gap: 1e-3, eta: 1e-6, hyper_gap: 1e-4 }
+        Self { violation: 1e-6, gap: 1e-8, loose_gap: 1e-3, eta: 1e-6, hyper_gap: 1e-4 }
     }
 }
 

@@ -32,7 +32,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { nodes: 20_000, gap: 1e-7, delta: 1e-9, radius: 1e4 }
+        Self { nodes: 20_000, gap: 2e-9, delta: 1e-9, radius: 1e4 }
     }
 }
 

@@ -88,7 +88,7 @@ fn sweep_value(formulas: &Formulas, sweep: &mut Sweep<f64>, x: f64, y: f64) -> f
 fn bounds_with_a_false_upper_value_stay_below_sampled_values() {
     let mut rng = ChaCha8Rng::seed_from_u64(31);
     let (mut compared, mut near) = (0, 0);
-    for round in 0..250 {
+    for round in 0..160 {
         let (formulas, row) = random_problem(&mut rng);
         let mut sweep = Sweep::<f64>::new(&formulas.program);
         let values = (0..=60).filter_map(|i| leader_value(&formulas, &mut sweep, f64::from(i) / 30.0 - 1.0, row));
@@ -97,13 +97,13 @@ fn bounds_with_a_false_upper_value_stay_below_sampled_values() {
             continue;
         }
         let settings =
-            GlobalSettings { assumed_upper: best + 0.5, nodes: 150, search: false, ..GlobalSettings::default() };
+            GlobalSettings { assumed_upper: best + 0.5, nodes: 100, search: false, ..GlobalSettings::default() };
         let proof = formulas.global(&[], &settings).unwrap();
         assert!(proof.lower <= best + 1e-7, "round {round}: {} above {best}: {formulas:?}", proof.lower);
         near += usize::from(proof.lower > best - 0.05);
         compared += 1;
     }
-    assert!(compared > 90 && near * 2 > compared, "{compared} compared, {near} near");
+    assert!(compared > 55 && near * 2 > compared, "{compared} compared, {near} near");
 }
 
 /// Problems with known answers: the bound reaches them, and with a false upper value does not pass them.
