@@ -198,6 +198,9 @@ impl Formulas {
         let wanted: Vec<f64> = rows.iter().map(|&j| -gradient[self.n + j].mid()).collect();
         let found = signed_least_squares(&matrix, &wanted, signed)?;
         for (k, (&r, &v)) in columns.iter().zip(&found).enumerate() {
+            // Simple multipliers cancel exactly, which unbounded variables without curvature need.
+            let near = (v * 64.0).round() / 64.0;
+            let v = if (near - v).abs() <= 1e-12 * (1.0 + v.abs()) { near } else { v };
             weights[r] = Interval::point(if k < signed { v.max(0.0) } else { v });
         }
         Some(weights)

@@ -113,7 +113,7 @@ impl Formulas {
             let bound = Bound::nothing_below(if empty { f64::INFINITY } else { beat });
             return Ok(self.report(task.domain.clone(), Vec::new(), objective, violation, bound, empty));
         };
-        let artificial: Vec<_> = (0..self.m).filter(|&j| !natural[j].is_bounded()).collect();
+        let mut artificial: Vec<_> = (0..self.m).filter(|&j| !natural[j].is_bounded()).collect();
         task.domain = boxed(&natural, y, settings.radius);
         if let (Some(y), true) = (y, dual == f64::NEG_INFINITY && beat.is_finite()) {
             dual = self.dual_bound(x, y, &task.domain).map_or(dual, |d| d.lower);
@@ -121,7 +121,14 @@ impl Formulas {
         let nodes = settings.nodes.min(1 + MOST_WORK / (1 + task.program.len()));
         let limits = Limits { nodes, gap: settings.gap, delta: settings.delta, ..Limits::default() };
         let mut bound = if self.m <= SMALL || !enough(dual) {
-            Prover::new(&task, limits).run(&starts)
+            let open = self.without_box(&task, &natural, &artificial, limits, &starts);
+            if let Some(bound) = open {
+                task.domain = natural.clone();
+                artificial.clear();
+                bound
+            } else {
+                Prover::new(&task, limits).run(&starts)
+            }
         } else {
             Bound::nothing_below(dual)
         };
@@ -133,6 +140,16 @@ impl Formulas {
             }
         }
         bound.lower = bound.lower.max(dual);
+        if !artificial.is_empty() {
+            // Duality at the best answer found may do without the artificial box.
+            let found = bound.within.as_ref().or(bound.strict.as_ref());
+            let lower = found.and_then(|c| self.dual_bound(x, &c.point, whole)).map_or(f64::NEG_INFINITY, |d| d.lower);
+            if lower >= bound.lower - settings.gap * (1.0 + bound.lower.abs()) {
+                bound.lower = lower;
+                task.domain = whole.to_vec();
+                artificial.clear();
+            }
+        }
         // Answers worse than the given one were cut off by propagation.
         bound.lower = bound.lower.min(beat);
         let empty = bound.strict.is_none() && self.is_empty(x, &starts, settings);
@@ -141,6 +158,24 @@ impl Formulas {
         }
         let proof = self.report(task.domain, artificial, objective, violation, bound, empty);
         Ok(self.with_existence(x, proof))
+    }
+
+    /// A short search on the unbounded box itself: where f grows in an unbounded variable, or nothing as good lies
+    /// far away, no artificial box is needed.
+    fn without_box(
+        &self,
+        task: &Task,
+        natural: &[Interval],
+        artificial: &[usize],
+        limits: Limits,
+        starts: &[Vec<f64>],
+    ) -> Option<Bound> {
+        if artificial.is_empty() {
+            return None;
+        }
+        let open = Task { domain: natural.to_vec(), ..task.clone() };
+        let bound = Prover::new(&open, Limits { nodes: 200.min(limits.nodes), ..limits }).run(starts);
+        (bound.ended == Ended::Closed).then_some(bound)
     }
 
     /// A strictly feasible answer near the best, if local searches find one.
