@@ -17,5 +17,5 @@ mod smoothed_value;
 pub use implicit::implicit;
 pub use leader::Leader;
 pub use polish::{PolishSettings, Polished, optimality_residual, polish};
-pub use programme::ValueFunctionProgramme;
+pub use programme::{ValueFunctionProgramme, joint_frame};
 pub use smoothed_value::{Candidate, Levels, Run, Schedule, SmoothedPoint, SmoothedValue};

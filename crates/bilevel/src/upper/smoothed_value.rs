@@ -15,16 +15,25 @@ use crate::value::ValueModel;
 pub struct Schedule(pub Vec<(f64, f64)>);
 
 impl Schedule {
-    /// mu = 1, 1e-2, 1e-4, 1e-6 with epsilon = mu: steps of 1e-2 do as well as smaller ones.
-    pub fn homotopy() -> Self {
-        Self([1.0, 1e-2, 1e-4, 1e-6].map(|mu| (mu, mu)).to_vec())
+    /// mu = 1, 1e-2, 1e-4, 1e-6 with epsilon = mu: steps of 1e-2 do as well as smaller ones. With many variables the last
+    /// level is left out: it costs several times all others, and the finishing step starts as well from the one before.
+    pub fn homotopy(variables: usize) -> Self {
+        Self::levels(&[1.0, 1e-2, 1e-4, 1e-6], variables)
     }
 
     /// Starts at small levels: finds other basins than the homotopy does.
-    pub fn direct() -> Self {
-        Self([1e-3, 1e-6].map(|mu| (mu, mu)).to_vec())
+    pub fn direct(variables: usize) -> Self {
+        if variables > FEW { Self::levels(&[1e-2, 1e-4], variables) } else { Self::levels(&[1e-3, 1e-6], variables) }
+    }
+
+    fn levels(mu: &[f64], variables: usize) -> Self {
+        let last = if variables > FEW { 1e-4 } else { 0.0 };
+        Self(mu.iter().filter(|&&mu| mu >= last).map(|&mu| (mu, mu)).collect())
     }
 }
+
+/// Number of variables of both levels up to which the smallest levels are affordable.
+const FEW: usize = 20;
 
 /// Both forms of a problem's levels that the method works with.
 #[derive(Clone, Debug)]
