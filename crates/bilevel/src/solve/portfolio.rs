@@ -105,6 +105,9 @@ impl Screen<'_> {
             FunctionEvaluator::new(&problem.leader().objective, problem.n(), problem.m(), self.failures);
         let mut points = Vec::new();
         for k in 0..count {
+            if self.meter.is_empty() {
+                break;
+            }
             let x = self.point(k, &first.0, &mut rng);
             let y = sampled(&problem.follower().set, self.analysis.bounds.follower(), &first.1, RADIUS, &mut rng);
             let answer = solver.solve(&x, &y, Smoothing::new(&Chks, SCREENING_MU), &Regulariser::default());
