@@ -157,8 +157,9 @@ fn quotient(formula: &Formula, a: usize, b: usize, from: Use, mut give: impl FnM
 
 fn in_map(f: Function, z: Range, kink: bool, from: Use) -> Use {
     match f {
-        Function::Abs | Function::Huber(_) if kink => from.both(),
-        Function::AbsPower(p) if kink && p >= 1.0 => from.both(),
+        Function::Abs if kink => from.both(),
+        Function::Huber(_) if kink => from.of_size(z),
+        Function::AbsPower(p) if kink && p >= 1.0 && z.contains_inside(0.0) => from.both(),
         Function::Plus | Function::Sqrt if kink => from,
         _ => {
             let Local { slopes, convex, concave, .. } = local(f, z);
