@@ -23,6 +23,9 @@ use bilevel_format::data::{libsvm, npy};
 use bilevel_format::from_bytes;
 use bilevel_linalg::Dense;
 
+/// An answer that takes longer counts as a crash.
+const SLOW: Duration = Duration::from_secs(1);
+
 /// Random numbers: splitmix64.
 struct Random(u64);
 
@@ -292,9 +295,17 @@ impl Target {
         }
         input.truncate(LARGEST);
         self.executions += 1;
-        let begin = Instant::now();
+        let mut begin = Instant::now();
         let answer = catch_unwind(AssertUnwindSafe(|| (self.run)(&input)));
-        let time = begin.elapsed();
+        let mut time = begin.elapsed();
+        // A busy machine stalls now and then: slow is what is slow three times.
+        for _ in 0..2 {
+            if time > SLOW && answer.is_ok() {
+                begin = Instant::now();
+                let _ = (self.run)(&input);
+                time = time.min(begin.elapsed());
+            }
+        }
         self.slowest = self.slowest.max(time);
         let Ok(answer) = answer else {
             self.save(&input, "panic")?;
@@ -306,7 +317,7 @@ impl Target {
         if self.seen.insert(kind) && self.corpus.len() < MOST && input.len() < 4000 {
             self.corpus.push(input.clone());
         }
-        if time > Duration::from_secs(1) {
+        if time > SLOW {
             self.save(&input, "slow")?;
             return Ok(false);
         }

@@ -14,7 +14,7 @@ use crate::text::locate;
 use crate::tree::{Entry, Node, Table, Value};
 
 /// The largest problem file.
-pub(crate) const PROBLEM_LIMIT: u64 = 32 << 20;
+pub(crate) const PROBLEM_LIMIT: u64 = 16 << 20;
 /// The largest data file.
 const DATA_LIMIT: u64 = 2 << 30;
 
@@ -23,29 +23,55 @@ pub(crate) struct Context {
     /// The folder that file names start from.
     folder: PathBuf,
     mistakes: Vec<Diagnostic>,
+    /// How many mistakes there are beyond the first ones, and where the first of those is.
+    more: usize,
+    next: Option<Place>,
 }
+
+/// The most mistakes that are shown.
+const MOST_MISTAKES: usize = 20;
 
 impl Context {
     pub(crate) fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_path_buf(), mistakes: Vec::new() }
+        Self { folder: folder.to_path_buf(), mistakes: Vec::new(), more: 0, next: None }
     }
 
     pub(crate) fn report(&mut self, diagnostic: Diagnostic) {
-        self.mistakes.push(diagnostic);
+        if self.mistakes.len() < MOST_MISTAKES {
+            self.mistakes.push(diagnostic);
+        } else {
+            self.count(diagnostic.place());
+        }
+    }
+
+    /// Counts a mistake that is not shown.
+    fn count(&mut self, place: Option<&Place>) {
+        self.more += 1;
+        if self.next.is_none() {
+            self.next = place.cloned();
+        }
     }
 
     pub(crate) fn is_clean(&self) -> bool {
         self.mistakes.is_empty()
     }
 
-    pub(crate) fn into_mistakes(self) -> Vec<Diagnostic> {
+    pub(crate) fn into_mistakes(mut self) -> Vec<Diagnostic> {
+        if let Some(place) = &self.next {
+            let message = if self.more == 1 { "and one more".to_string() } else { format!("and {} more", self.more) };
+            let help = "correct the ones above first";
+            self.mistakes.push(Diagnostic::new(message).at(place, "").help(help));
+        }
         self.mistakes
     }
 
     /// Reports keys that a table does not have.
     pub(crate) fn check_keys(&mut self, table: &Table, what: &str, known: &[&str]) {
         for entry in &table.entries {
-            if !known.contains(&entry.key.as_str()) {
+            // The search for a similar key is costly: only for what is shown.
+            if !known.contains(&entry.key.as_str()) && self.mistakes.len() >= MOST_MISTAKES {
+                self.count(Some(&entry.key_place));
+            } else if !known.contains(&entry.key.as_str()) {
                 let help = match closest(&entry.key, known.iter().copied()) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("{what} knows the keys {}", known.join(", ")),

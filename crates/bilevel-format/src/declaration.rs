@@ -6,15 +6,18 @@
 //! restriction := 'in' '[' lower ',' upper ']' | 'free' | 'nonnegative'
 //! set      := 'simplex' '(' n (',' total)? ')' | ('ball' | 'l1ball') '(' n ',' radius (',' centre)? ')'
 //!           | 'halfspace' '(' a ',' b ')'
+//!           | ('polyhedron' | 'affine') '(' A ',' b ')' ('in' '[' lower ',' upper ']')?
 //! ```
 
 use std::ops::Range;
 
+use bilevel::expr::Matrix;
 use bilevel::expr::Shape;
 use bilevel::expr::parse::{
-    ParseError, ParseErrorKind, ParsedConstant, Scope, Token, TokenKind, closest, parse_constant, tokens,
+    ParseError, ParseErrorKind, ParsedConstant, ParsedData, Scope, Token, TokenKind, closest, parse_data, tokens,
 };
-use bilevel::set::{Ball, Bounds, Halfspace, L1Ball, Orthant, Set, SetError, Simplex, Whole};
+use bilevel::set::{Affine, Ball, Bounds, Halfspace, L1Ball, Orthant, Polyhedron, Set, SetError, Simplex, Whole};
+use bilevel_linalg::Csr;
 
 /// The most scalar variables of a problem.
 pub(crate) const VARIABLE_LIMIT: usize = 1_000_000;
@@ -28,7 +31,8 @@ pub(crate) struct Declared {
 
 const FORMS: &str = "for example \"in [0, 1]\", \"vector(3) in [0, inf]\", \"vector(2)\", \"simplex(4)\", \"ball(3, 1.5)\", \"l1ball(3, 1.5)\"";
 
-const WORDS: [&str; 9] = ["scalar", "vector", "in", "free", "nonnegative", "simplex", "ball", "l1ball", "halfspace"];
+const WORDS: [&str; 11] =
+    ["scalar", "vector", "in", "free", "nonnegative", "simplex", "ball", "l1ball", "halfspace", "polyhedron", "affine"];
 
 /// Reads a variable's text; sizes and bounds may use the constants of `scope`.
 pub(crate) fn parse(text: &str, scope: &Scope) -> Result<Declared, ParseError> {
@@ -48,10 +52,25 @@ struct Reader<'a> {
     scope: &'a Scope,
 }
 
-/// An argument: a constant and its place.
+/// An argument: a constant or a matrix, and its place.
 struct Argument {
-    constant: ParsedConstant,
+    data: ParsedData,
     span: Range<usize>,
+}
+
+impl Argument {
+    /// The constant; an error for a matrix.
+    fn constant(&self) -> Result<&ParsedConstant, ParseError> {
+        match &self.data {
+            ParsedData::Values(constant) => Ok(constant),
+            ParsedData::Matrix(_) => Err(self.wrong("a number or a vector", "a matrix".to_string())),
+        }
+    }
+
+    fn wrong(&self, expected: &'static str, found: String) -> ParseError {
+        let kind = ParseErrorKind::Argument { function: "a variable", expected, found };
+        ParseError::new(kind, self.span.clone()).help(FORMS)
+    }
 }
 
 impl<'a> Reader<'a> {
@@ -86,6 +105,11 @@ impl<'a> Reader<'a> {
                 let (arguments, place) = self.arguments()?;
                 return named_set(word, &arguments, place);
             }
+            "polyhedron" | "affine" => {
+                self.at += 1;
+                let (arguments, place) = self.arguments()?;
+                return self.rows(word, &arguments, place);
+            }
             _ => return Err(unknown(word, span)),
         };
         let set = self.restriction(shape)?;
@@ -116,15 +140,48 @@ impl<'a> Reader<'a> {
 
     /// `[lower, upper]`, each a number for all components, or one number for each.
     fn bounds(&mut self, n: usize) -> Result<Set, ParseError> {
-        let (parts, place) = self.list(TokenKind::LeftBracket, TokenKind::RightBracket, "`[lower, upper]`")?;
-        let [lower, upper] = parts.as_slice() else {
-            return Err(count("in", "a lower and an upper bound: `in [0, 1]`", place));
-        };
-        let (lower, upper) = (entries(lower, n)?, entries(upper, n)?);
+        let ([lower, upper], place) = self.interval(n)?;
         if lower.iter().all(|&l| l == f64::NEG_INFINITY) && upper.iter().all(|&u| u == f64::INFINITY) {
             return Ok(Whole::new(n).into());
         }
         Bounds::from_vectors(lower, upper).map(Set::from).map_err(|error| set_error(&error, place))
+    }
+
+    fn interval(&mut self, n: usize) -> Result<([Vec<f64>; 2], Range<usize>), ParseError> {
+        let (parts, place) = self.list(TokenKind::LeftBracket, TokenKind::RightBracket, "`[lower, upper]`")?;
+        let [lower, upper] = parts.as_slice() else {
+            return Err(count("in", "a lower and an upper bound: `in [0, 1]`", place));
+        };
+        Ok(([entries(lower, n)?, entries(upper, n)?], place))
+    }
+
+    /// `polyhedron(A, b)` or `affine(A, b)`, perhaps with bounds behind it.
+    fn rows(&mut self, word: &str, arguments: &[Argument], place: Range<usize>) -> Result<Declared, ParseError> {
+        let [a, b] = arguments else {
+            return Err(count("polyhedron", "a matrix and a vector: `polyhedron(A, b)`", place));
+        };
+        let ParsedData::Matrix(matrix) = &a.data else {
+            return Err(a.wrong("a matrix", format!("a {}", a.constant()?.shape)));
+        };
+        let n = matrix.cols();
+        if n > VARIABLE_LIMIT {
+            return Err(a.wrong("at most 1000000 columns", n.to_string()));
+        }
+        let rows = sparse(matrix).ok_or_else(|| a.wrong("a matrix", "none".to_string()))?;
+        let upper = entries(b, matrix.rows())?;
+        let lower = if word == "affine" { upper.clone() } else { vec![f64::NEG_INFINITY; upper.len()] };
+        let set = if self.word().is_some_and(|(word, _)| word == "in") {
+            self.at += 1;
+            let ([low, high], _) = self.interval(n)?;
+            Polyhedron::new(&rows, &lower, &upper, &low, &high).map(Set::from)
+        } else if word == "affine" {
+            Affine::new(rows, upper).map(Set::from)
+        } else {
+            let (low, high) = (vec![f64::NEG_INFINITY; n], vec![f64::INFINITY; n]);
+            Polyhedron::new(&rows, &lower, &upper, &low, &high).map(Set::from)
+        };
+        let set = set.map_err(|error| set_error(&error, place))?;
+        Ok(Declared { shape: Shape::Vector(n), set })
     }
 
     fn arguments(&mut self) -> Result<(Vec<Argument>, Range<usize>), ParseError> {
@@ -160,9 +217,8 @@ impl<'a> Reader<'a> {
             if token.kind == close && arguments.is_empty() && span.is_empty() {
                 return Ok((arguments, first.span.start..token.span.end));
             }
-            let constant =
-                parse_constant(&self.text[span.clone()], self.scope).map_err(|error| error.shifted(span.start))?;
-            arguments.push(Argument { constant, span });
+            let data = parse_data(&self.text[span.clone()], self.scope).map_err(|error| error.shifted(span.start))?;
+            arguments.push(Argument { data, span });
             if token.kind == close {
                 return Ok((arguments, first.span.start..token.span.end));
             }
@@ -216,41 +272,51 @@ fn count(function: &'static str, expected: &'static str, span: Range<usize>) -> 
 fn set_error(error: &SetError, span: Range<usize>) -> ParseError {
     let help = match error {
         SetError::EmptyInterval { .. } => "every lower bound must be at most the upper bound",
+        SetError::Empty { .. } | SetError::Inconsistent { .. } => "the conditions contradict each other",
         _ => FORMS,
     };
     ParseError::new(ParseErrorKind::Invalid(error.to_string()), span).help(help)
 }
 
-fn scalar(argument: &Argument, expected: &'static str) -> Result<f64, ParseError> {
-    match (argument.constant.shape, argument.constant.values.as_slice()) {
-        (Shape::Scalar, &[value]) => Ok(value),
-        _ => {
-            let found = format!("a {}", argument.constant.shape);
-            let kind = ParseErrorKind::Argument { function: "a variable", expected, found };
-            Err(ParseError::new(kind, argument.span.clone()).help(FORMS))
+fn sparse(matrix: &Matrix) -> Option<Csr> {
+    match matrix {
+        Matrix::Sparse(a) => Some(Csr::clone(a)),
+        Matrix::Dense(a) => {
+            let mut triplets = Vec::new();
+            matrix.for_each(|i, j, value| {
+                if value != 0.0 {
+                    triplets.push((i, j, value));
+                }
+            });
+            Csr::from_triplets(a.rows(), a.cols(), &triplets)
         }
+    }
+}
+
+fn scalar(argument: &Argument, expected: &'static str) -> Result<f64, ParseError> {
+    let constant = argument.constant()?;
+    match (constant.shape, constant.values.as_slice()) {
+        (Shape::Scalar, &[value]) => Ok(value),
+        _ => Err(argument.wrong(expected, format!("a {}", constant.shape))),
     }
 }
 
 fn size(argument: &Argument) -> Result<usize, ParseError> {
     let value = scalar(argument, "a size")?;
-    let wrong = |expected| {
-        let kind = ParseErrorKind::Argument { function: "a variable", expected, found: value.to_string() };
-        ParseError::new(kind, argument.span.clone()).help(FORMS)
-    };
     if value.fract() != 0.0 || value < 1.0 {
-        return Err(wrong("a whole number from 1 as its size"));
+        return Err(argument.wrong("a whole number from 1 as its size", value.to_string()));
     }
     if value > VARIABLE_LIMIT as f64 {
-        return Err(wrong("at most 1000000 entries"));
+        return Err(argument.wrong("at most 1000000 entries", value.to_string()));
     }
     Ok(value as usize)
 }
 
 /// `n` numbers from one for all or one for each.
 fn entries(argument: &Argument, n: usize) -> Result<Vec<f64>, ParseError> {
-    let values = &argument.constant.values;
-    match argument.constant.shape {
+    let constant = argument.constant()?;
+    let values = &constant.values;
+    match constant.shape {
         Shape::Scalar => Ok(vec![values.first().copied().unwrap_or(f64::NAN); n]),
         Shape::Vector(length) if length == n => Ok(values.clone()),
         Shape::Vector(length) => {
@@ -279,7 +345,7 @@ fn named_set(word: &str, arguments: &[Argument], place: Range<usize>) -> Result<
         ("ball", _) => return Err(count("ball", "a size and a radius: `ball(3, 1.5)`", place)),
         ("l1ball", _) => return Err(count("l1ball", "a size and a radius: `l1ball(3, 1.5)`", place)),
         ("halfspace", [normal, bound]) => {
-            let values = normal.constant.values.clone();
+            let values = normal.constant()?.values.clone();
             (values.len(), Halfspace::new(values, scalar(bound, "a bound")?).map(Set::from))
         }
         _ => return Err(count("halfspace", "a normal and a bound: `halfspace([1, 2], 3)`", place)),
@@ -293,11 +359,13 @@ mod tests {
     use super::*;
     use bilevel::expr::Graph;
     use bilevel::set::ConvexSet;
+    use bilevel_linalg::Dense;
 
     fn scope() -> Scope {
         let mut scope = Scope::new(&Graph::new());
         scope.number("n", 3.0, false);
         scope.vector("lo", &[0.0, -1.0, f64::NEG_INFINITY], false);
+        scope.matrix("A", Dense::from_row_major(1, 3, vec![1.0, 1.0, 0.0]).unwrap().into());
         scope.forbid("y", "it is a variable", "write a constraint");
         scope
     }
@@ -313,7 +381,8 @@ mod tests {
     #[test]
     fn shapes_and_sets() {
         use Shape::{Scalar, Vector};
-        use std::f64::{INFINITY as I, NEG_INFINITY as N};
+        const I: f64 = f64::INFINITY;
+        const N: f64 = f64::NEG_INFINITY;
         for (text, expected) in [
             ("in [-5, 5]", (Scalar, vec![-5.0], vec![5.0])),
             ("scalar", (Scalar, vec![N], vec![I])),
@@ -334,8 +403,17 @@ mod tests {
             ("ball(2, 1.5, [1, 0])", (Vector(2), vec![-0.5, -1.5], vec![2.5, 1.5])),
             ("l1ball(3, 2)", (Vector(3), vec![-2.0; 3], vec![2.0; 3])),
             ("halfspace([1, 2], 3)", (Vector(2), vec![N; 2], vec![I; 2])),
+            ("polyhedron(A, 1) in [0, 4]", (Vector(3), vec![0.0; 3], vec![1.0, 1.0, 4.0])),
+            ("polyhedron(A, [1])", (Vector(3), vec![N; 3], vec![I; 3])),
+            ("affine(A, 1)", (Vector(3), vec![N; 3], vec![I; 3])),
+            ("affine(2*A, 1) in [0, inf]", (Vector(3), vec![0.0; 3], vec![0.5, 0.5, I])),
         ] {
-            assert_eq!(bounds(text), expected, "{text}");
+            let (shape, lower, upper) = bounds(text);
+            assert_eq!(shape, expected.0, "{text}");
+            // The bounding box of a polyhedron is computed; all others are exact.
+            let near = |a: &f64, b: &f64| a == b || (a - b).abs() < 1e-12;
+            assert!(lower.iter().zip(&expected.1).all(|(a, b)| near(a, b)), "{text}: {lower:?}");
+            assert!(upper.iter().zip(&expected.2).all(|(a, b)| near(a, b)), "{text}: {upper:?}");
         }
     }
 
@@ -364,6 +442,11 @@ mod tests {
             ("ball(3)", 4..7, "a size and a radius", "for example"),
             ("ball(3, -1)", 4..11, "radius", "for example"),
             ("simplex(4, -1)", 7..14, "", "for example"),
+            ("polyhedron(A)", 10..13, "a matrix and a vector", "for example"),
+            ("polyhedron(n, 1)", 11..12, "needs a matrix, got a scalar", "for example"),
+            ("polyhedron(A, [1, 2])", 14..20, "2 bounds for 1 components", "one for each"),
+            ("polyhedron(A, -1) in [0, 1]", 10..17, "the set is empty", ""),
+            ("vector(A)", 7..8, "a number or a vector, got a matrix", "for example"),
             ("vector(3) within [0, 1]", 10..16, "unknown name `within`", "for example"),
         ] {
             let error = parse(text, &scope()).unwrap_err();

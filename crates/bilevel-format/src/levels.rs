@@ -11,6 +11,9 @@ use crate::diagnostic::Diagnostic;
 use crate::source::Place;
 use crate::tree::{Entry, Node, Table, Value};
 
+/// The most variables with names of their own.
+const NAME_LIMIT: usize = 10_000;
+
 /// A variable as it was declared.
 pub(crate) struct Variable {
     pub(crate) level: Level,
@@ -42,6 +45,13 @@ pub(crate) fn variables(context: &mut Context, root: &Table, constants: &Scope) 
             entries.extend(table.entries.iter().map(|entry| (level, entry)));
         }
     }
+    if let Some((_, entry)) = entries.get(NAME_LIMIT) {
+        let message = format!("{} variables are too many names", entries.len());
+        let help =
+            format!("a problem may declare {NAME_LIMIT} names: join variables in vectors, `x = \"vector(1000)\"`");
+        context.report(Diagnostic::new(message).at(&entry.key_place, "").help(help));
+        return Vec::new();
+    }
     // Sets are fixed: in a variable's text, the names of all variables are known and refused.
     let mut scope = constants.clone();
     for (level, entry) in &entries {
@@ -60,7 +70,7 @@ pub(crate) fn variables(context: &mut Context, root: &Table, constants: &Scope) 
             context.report(diagnostic);
             continue;
         }
-        if constants.names().any(|name| name == entry.key) {
+        if constants.contains(&entry.key) {
             let diagnostic = Diagnostic::new(format!("`{}` is a constant and a variable", entry.key));
             context.report(diagnostic.at(&entry.key_place, "").help("rename one of them"));
             continue;

@@ -1,7 +1,8 @@
 //! What problem files and data files say arrives in the problem.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bilevel::expr::{Shape, Tape, Workspace};
 use bilevel::problem::{Function, Relation, Sense, Side};
@@ -17,12 +18,12 @@ fn folder(test: &str) -> PathBuf {
     folder
 }
 
-fn read_in(folder: &PathBuf, text: &str) -> ProblemFile {
+fn read_in(folder: &Path, text: &str) -> ProblemFile {
     from_bytes("p.toml", text.as_bytes(), folder, &[]).unwrap_or_else(|mistakes| panic!("{mistakes}"))
 }
 
 fn read(text: &str) -> ProblemFile {
-    read_in(&PathBuf::new(), text)
+    read_in(Path::new(""), text)
 }
 
 /// The values of a level's stored function.

@@ -1,4 +1,5 @@
 //! Every mistake in a problem file or in its data is shown with file, line, column, caret and advice.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::fs;
 use std::path::PathBuf;
@@ -225,7 +226,7 @@ fn a_large_file_of_garbage_is_refused_quickly() {
     fs::File::create(&path).unwrap().set_len(100 << 20).unwrap();
     check_message(
         &load(&path, &[]).unwrap_err(),
-        &["it has 100 MB, the limit is 32 MB", "large.toml:1:1", "data files"],
+        &["it has 100 MB, the limit is 16 MB", "large.toml:1:1", "data files"],
     );
     fs::remove_file(&path).unwrap();
     let garbage: Vec<u8> = (0..4_000_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8 | 0x80).collect();
@@ -364,4 +365,18 @@ fn several_mistakes_are_reported_at_once() {
     assert_eq!(mistakes.iter().count(), 1, "options come first: {mistakes}");
     let text = with("sum(y)'", "sum(yy)'").replace("x*y[0]", "x*y[5]");
     assert_eq!(read(&text).unwrap_err().iter().count(), 2);
+}
+
+#[test]
+fn of_many_mistakes_the_first_ones_are_shown() {
+    let keys: String = (0..100_000).map(|i| format!("key{i} = 1\n")).collect();
+    let mistakes = read(&format!("{keys}{}", with("name", "name"))).unwrap_err();
+    assert_eq!(mistakes.iter().count(), 21);
+    check(&mistakes.to_string(), &["unknown key `key19`", "error: and 99980 more", "p.toml:21:1"]);
+}
+
+#[test]
+fn too_many_names_are_refused() {
+    let names: String = (0..20_000).map(|i| format!("k{i} = \"free\"\n")).collect();
+    check(&shown(&with("x = \"in [-5, 5]\"\n", &names)), &["too many names", "p.toml:10006:1", "vector(1000)"]);
 }

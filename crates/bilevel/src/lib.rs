@@ -7,6 +7,7 @@ pub mod lower;
 pub mod nlp;
 pub mod observe;
 pub mod problem;
+pub mod proof;
 pub mod set;
 pub mod smooth;
 pub mod solution;

@@ -90,7 +90,9 @@ fn line(out: &mut String, label: &str, text: &str) {
 
 /// Seven decimals, or seven digits where the number is very large or small.
 fn number(value: f64) -> String {
-    if value == 0.0 || (1e-4..1e7).contains(&value.abs()) {
+    if value.abs() < 1e-10 {
+        "0".to_string()
+    } else if (1e-4..1e7).contains(&value.abs()) {
         let text = format!("{value:.7}");
         let trimmed = text.trim_end_matches('0').trim_end_matches('.');
         if trimmed == "-0" { "0".to_string() } else { trimmed.to_string() }

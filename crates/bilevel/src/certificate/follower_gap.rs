@@ -23,12 +23,10 @@ pub struct FollowerCheck {
     pub y: Vec<f64>,
     /// f(x, y) − value; negative if y is better than anything the check found.
     pub gap: f64,
-    /// Distance of y to the nearest answer found whose value is within rounding of the best.
+    /// Whether a solve of the check ended in a minimiser. Without one nothing speaks for y, however small the gap.
+    pub converged: bool,
+    /// Distance of y to the nearest of the check's answers that are as good as the best; a solve from y itself included.
     pub distance: f64,
-    /// Multipliers of the exact follower's problem at that answer.
-    pub multipliers: nlp::Multipliers,
-    /// The check's own answer in full (auxiliary variables included).
-    pub full: Vec<f64>,
     /// Lower solves made.
     pub solves: u64,
     /// How it was done, in a few words.
@@ -42,6 +40,8 @@ const CONVEX_STARTS: usize = 2;
 const NONCONVEX_STARTS: usize = 12;
 /// Answers may violate the follower's constraints by this much, relative to their size.
 const FEASIBLE: f64 = 1e-9;
+/// Scaled optimality residual up to which a solve counts as converged.
+const CONVERGED: f64 = 1e-7;
 
 /// Solves the follower's problem at `x` from other starts and compares `y`. `None` if no feasible answer was found.
 pub fn check_follower(
@@ -56,49 +56,77 @@ pub fn check_follower(
     let follower = levels.exact_follower.as_ref().unwrap_or(&levels.follower);
     let mut program = FollowerProgram::new(follower, failures);
     program.fix(x, smoothing, &Regulariser::default());
-    let mut objective = FunctionEvaluator::new(&problem.follower().objective, problem.n(), problem.m(), failures);
+    let mut judge = Judge {
+        problem,
+        x,
+        failures,
+        objective: FunctionEvaluator::new(&problem.follower().objective, problem.n(), problem.m(), failures),
+    };
     let mut rng = ChaCha8Rng::seed_from_u64(seed ^ SEED);
     let count = if levels.convex { CONVEX_STARTS } else { NONCONVEX_STARTS };
-    let mut answers: Vec<(f64, nlp::Solution)> = Vec::new();
+    let mut answers: Vec<Answer> = Vec::new();
     let mut unbounded = false;
     for k in 0..count {
         let start = sample(follower, x, y, k, &mut rng);
-        let mut found = sqp::solve(&mut program, &start, &sqp::Settings::default());
-        if !found.status.is_success() {
-            // The other algorithm gave up: the interior-point method from this other start still shares no path.
-            found = interior_point::solve(&mut program, &start, &interior_point::Settings::default());
-        }
+        let found = solve(&mut program, &start);
         unbounded |= found.status == nlp::Status::Unbounded;
-        let own = &found.z[..problem.m()];
-        let size = own.iter().fold(1.0, |a: f64, v| a.max(v.abs()));
-        if follower_violation(problem, x, own, failures) <= FEASIBLE * size {
-            let value = objective.value(At { x, y: own, smoothing: Smoothing::EXACT });
-            if value.is_finite() {
-                answers.push((value, found));
-            }
-        }
+        answers.extend(judge.answer(found));
     }
-    answers.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let f = objective.value(At { x, y, smoothing: Smoothing::EXACT });
-    let (value, best) = answers.first()?;
-    let near = 1e-9 * (1.0 + value.abs());
-    let distance = answers
-        .iter()
-        .filter(|(other, _)| *other <= value + near)
-        .map(|(_, found)| distance(y, &found.z[..problem.m()]))
-        .fold(f64::INFINITY, f64::min);
+    answers.sort_by(|a, b| a.value.total_cmp(&b.value));
+    let converged = answers.iter().any(|answer| answer.converged);
+    let best = answers.first()?.clone();
+    // Where the follower has several answers, the one next to y tells how far y is from S(x).
+    answers.extend(judge.answer(solve(&mut program, &follower.extend(x, y))));
+    let near = best.value + 1e-9 * (1.0 + best.value.abs());
+    let as_good = answers.iter().filter(|answer| answer.converged && answer.value <= near);
     let kind = if levels.convex { "convex follower" } else { "multistart" };
     Some(FollowerCheck {
-        value: *value,
-        y: best.z[..problem.m()].to_vec(),
-        gap: f - value,
-        distance,
-        multipliers: best.multipliers.clone(),
-        full: best.z.clone(),
-        solves: count as u64,
+        gap: judge.objective.value(At { x, y, smoothing: Smoothing::EXACT }) - best.value,
+        distance: as_good.map(|answer| distance(y, &answer.y)).fold(f64::INFINITY, f64::min),
+        value: best.value,
+        y: best.y,
+        converged,
+        solves: count as u64 + 1,
         by: format!("independent sqp, {kind}, {count} starts"),
         unbounded,
     })
+}
+
+/// A feasible answer of the follower.
+#[derive(Clone, Debug)]
+struct Answer {
+    value: f64,
+    y: Vec<f64>,
+    converged: bool,
+}
+
+/// Decides whether a solve's result is an answer, with the problem's own functions.
+struct Judge<'a> {
+    problem: &'a Problem,
+    x: &'a [f64],
+    failures: &'a Failures,
+    objective: FunctionEvaluator<'a>,
+}
+
+impl Judge<'_> {
+    fn answer(&mut self, found: nlp::Solution) -> Option<Answer> {
+        let y = found.z[..self.problem.m()].to_vec();
+        let size = y.iter().fold(1.0, |a: f64, v| a.max(v.abs()));
+        let feasible = follower_violation(self.problem, self.x, &y, self.failures) <= FEASIBLE * size;
+        let value = self.objective.value(At { x: self.x, y: &y, smoothing: Smoothing::EXACT });
+        let converged = found.residuals.scaled <= CONVERGED;
+        (feasible && value.is_finite()).then_some(Answer { value, y, converged })
+    }
+}
+
+/// SQP; where it gives up, the interior-point method from the same start, which still shares no path with a method's own.
+fn solve(program: &mut FollowerProgram<'_>, start: &[f64]) -> nlp::Solution {
+    let found = sqp::solve(program, start, &sqp::Settings::default());
+    if found.status.is_success() {
+        return found;
+    }
+    let second = interior_point::solve(program, start, &interior_point::Settings::default());
+    if second.residuals.scaled < found.residuals.scaled { second } else { found }
 }
 
 const SEED: u64 = 0x9e37_79b9_7f4a_7c15;

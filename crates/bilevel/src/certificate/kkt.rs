@@ -44,24 +44,59 @@ pub fn check_kkt<'a>(
     }
     let value_row = jacobian.row(rows - 1).to_vec();
     let normals = active_normals(programme.frame(), &z, &jacobian, &values);
-    let lagrangian: Vec<f64> =
-        gradient.iter().zip(&value_row).map(|(f, g)| f + point.multiplier.max(0.0) * g).collect();
+    let others = tied_rows(&mut programme, &value_row, &point.x)?;
+    let (stationarity, multiplier) = stationarity(&gradient, &value_row, &others, &normals, point.multiplier)?;
     let slack = gap - point.epsilon;
     let active = slack > -ACTIVE.min(0.1 * point.epsilon);
     Some(KktPoint {
         x: NamedValues::new(&problem.leader().blocks, &point.x),
         y: NamedValues::new(&problem.follower().blocks, &point.y),
-        stationarity: normals.distance(&lagrangian)?,
-        dual: (-point.multiplier).max(0.0),
-        complementarity: (point.multiplier * slack).abs(),
+        stationarity,
+        dual: (-multiplier).max(0.0),
+        complementarity: (multiplier * slack).abs(),
         violation: slack.max(0.0),
-        multiplier: point.multiplier,
+        multiplier,
         mu: point.mu,
         epsilon: point.epsilon,
         smoothing: family.name().to_string(),
         value_model: point.value_model.to_string(),
         ennamcq_margin: if active { normals.distance(&value_row)? } else { f64::INFINITY },
     })
+}
+
+/// The gradients of f − v at z for the follower's other answers that tie with the one in the value row.
+fn tied_rows(programme: &mut ValueFunctionProgramme<'_>, value_row: &[f64], x: &[f64]) -> Option<Vec<Vec<f64>>> {
+    let point = programme.value_at(x).ok()?;
+    let row = |tie: &Vec<f64>| {
+        let mut row = value_row.to_vec();
+        for ((r, own), other) in row.iter_mut().zip(&point.gradient).zip(tie) {
+            *r += own - other;
+        }
+        row
+    };
+    Some(point.ties.iter().map(row).collect())
+}
+
+/// epsilon_1 and lambda: with the stored lambda where v is differentiable; at a tie the least residual over the convex
+/// hull of the generators, with the lambda that attains it (Def. 2.11).
+fn stationarity(
+    gradient: &[f64],
+    value_row: &[f64],
+    others: &[Vec<f64>],
+    normals: &Normals,
+    stored: f64,
+) -> Option<(f64, f64)> {
+    if others.is_empty() {
+        let lagrangian: Vec<f64> = gradient.iter().zip(value_row).map(|(f, g)| f + stored.max(0.0) * g).collect();
+        return Some((normals.distance(&lagrangian)?, stored));
+    }
+    let mut all = normals.clone();
+    let first = all.len();
+    for row in std::iter::once(value_row).chain(others.iter().map(Vec::as_slice)) {
+        all.push(row.iter().map(|r| -r).collect(), false);
+    }
+    let (residual, weights) = all.nearest(gradient)?;
+    Some((residual, weights[first..].iter().sum()))
 }
 
 /// Normals of the active bounds, rows and constraints, without the value-function constraint.

@@ -8,6 +8,9 @@ use bilevel_linalg::Dense;
 /// Powell's damping threshold.
 const DAMPING: f64 = 0.2;
 
+/// A curvature below this is too small to set the scale.
+const FLAT: f64 = 1e-8;
+
 /// A positive definite matrix, updated from steps and gradient differences.
 #[derive(Clone, Debug)]
 pub(super) struct Bfgs {
@@ -39,7 +42,7 @@ impl Bfgs {
     }
 
     /// Updates with the step `s` and the gradient difference `y`, which is overwritten. The first useful pair also
-    /// sets the scale of the initial matrix (Nocedal & Wright, 6.20).
+    /// sets the scale of the initial matrix (Nocedal & Wright, 6.20). Callers skip steps of the size of rounding.
     pub fn update(&mut self, s: &[f64], y: &mut [f64]) {
         let ss: f64 = s.iter().map(|v| v * v).sum();
         let mut sy: f64 = s.iter().zip(y.iter()).map(|(a, b)| a * b).sum();
@@ -47,8 +50,9 @@ impl Bfgs {
         if !(ss > 0.0 && ss.is_finite() && yy.is_finite()) {
             return;
         }
-        if self.fresh && sy > 0.0 {
-            let scale = (yy / sy).clamp(1e-8, 1e8);
+        if self.fresh && sy > FLAT * ss {
+            let scale = (yy / sy).clamp(FLAT, 1.0 / FLAT);
+            self.reset();
             for i in 0..s.len() {
                 self.matrix[(i, i)] = scale;
             }
@@ -68,7 +72,7 @@ impl Bfgs {
             }
             sy = s.iter().zip(y.iter()).map(|(a, b)| a * b).sum();
         }
-        if !(sy > 0.0) || !(1.0 / sy).is_finite() || !(1.0 / sbs).is_finite() {
+        if sy.is_nan() || sy <= 0.0 || !(1.0 / sy).is_finite() || !(1.0 / sbs).is_finite() {
             return;
         }
         for i in 0..s.len() {

@@ -52,6 +52,9 @@ pub struct Frame {
 
 /// A nonlinear programme with dense derivatives. Functions may return NaN or infinities where they are not defined:
 /// solvers step back from such points.
+///
+/// Solvers ask for constraints and objective at a trial point, and for derivatives only at the last point whose values
+/// they asked for, so an implementation for which values are costly may keep what it computed there.
 pub trait Nlp {
     /// Sizes, bounds and affine rows.
     fn frame(&self) -> &Frame;

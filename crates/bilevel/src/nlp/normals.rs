@@ -29,16 +29,31 @@ impl Normals {
         }
     }
 
+    /// Number of normals.
+    pub fn len(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// Whether nothing is active.
+    pub fn is_empty(&self) -> bool {
+        self.columns.is_empty()
+    }
+
     /// min ‖target − Σ w_i normal_i‖ over w, nonnegative except for equalities: the distance of −target to the normal
     /// cone. `None` if something is not finite.
     pub fn distance(&self, target: &[f64]) -> Option<f64> {
+        self.nearest(target).map(|(distance, _)| distance)
+    }
+
+    /// That distance with the weights w that attain it.
+    pub fn nearest(&self, target: &[f64]) -> Option<(f64, Vec<f64>)> {
         let mut matrix = Dense::zeros(target.len(), self.columns.len());
         for (j, column) in self.columns.iter().enumerate() {
             for (i, &a) in column.iter().enumerate() {
                 matrix[(i, j)] = a;
             }
         }
-        nnls(&matrix, target, &self.signed).ok().map(|found| found.residual)
+        nnls(&matrix, target, &self.signed).ok().map(|found| (found.residual, found.x))
     }
 }
 

@@ -109,8 +109,8 @@ impl Polisher {
         for j in 0..d {
             polisher.bound_sides[j] = guess(z[j], bounds[j], problem.lower[j], problem.upper[j]);
         }
-        for i in 0..m {
-            polisher.row_sides[i] = guess(polisher.values[i], rows[i], problem.row_lower[i], problem.row_upper[i]);
+        for (i, side) in polisher.row_sides.iter_mut().enumerate() {
+            *side = guess(polisher.values[i], rows[i], problem.row_lower[i], problem.row_upper[i]);
         }
         polisher
     }

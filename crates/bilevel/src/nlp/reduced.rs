@@ -5,7 +5,7 @@
 //! for large-scale nonlinear programming*, Math. Program. 106 (2006), section 3.8.
 
 use super::residual::Assessor;
-use super::{Evaluations, Multipliers, Nlp, Residuals, Status};
+use super::{Evaluations, Frame, Multipliers, Nlp, Residuals, Status};
 use bilevel_linalg::Dense;
 
 /// Gradients larger than this at the start are scaled down to it.
@@ -60,11 +60,7 @@ impl<'a> Reduced<'a> {
         if frame.check().is_err() || start.len() != n || start.iter().any(|v| !v.is_finite()) {
             return Err(Status::Numerical);
         }
-        let crossing = |lower: &[f64], upper: &[f64]| lower.iter().zip(upper).any(|(l, u)| l > u);
-        if crossing(&frame.lower, &frame.upper)
-            || crossing(&frame.row_lower, &frame.row_upper)
-            || crossing(&frame.constraint_lower, &frame.constraint_upper)
-        {
+        if crosses(frame) {
             return Err(Status::Infeasible);
         }
         let mut full = start.to_vec();
@@ -79,21 +75,7 @@ impl<'a> Reduced<'a> {
                 *z = frame.lower[j];
             }
         }
-        let mut sources = Vec::new();
-        let (mut row_lower, mut row_upper) = (Vec::new(), Vec::new());
-        let mut keep = |source, lower: f64, upper: f64| {
-            if lower.is_finite() || upper.is_finite() {
-                sources.push(source);
-                row_lower.push(lower);
-                row_upper.push(upper);
-            }
-        };
-        for i in 0..frame.rows.rows() {
-            keep(Source::Affine(i), frame.row_lower[i], frame.row_upper[i]);
-        }
-        for i in 0..k {
-            keep(Source::Nonlinear(i), frame.constraint_lower[i], frame.constraint_upper[i]);
-        }
+        let (sources, row_lower, row_upper) = bounded_rows(frame);
         let affine_count = sources.iter().filter(|s| matches!(s, Source::Affine(_))).count();
         let mut affine = Dense::zeros(affine_count, free.len());
         let mut affine_constant = vec![0.0; affine_count];
@@ -143,11 +125,6 @@ impl<'a> Reduced<'a> {
         self.sources.len()
     }
 
-    /// Whether row `i` is an equality.
-    pub fn is_equality(&self, i: usize) -> bool {
-        self.row_lower[i] == self.row_upper[i]
-    }
-
     /// How many of the rows, the first ones, are affine.
     pub fn affine_rows(&self) -> usize {
         self.affine_count
@@ -192,22 +169,27 @@ impl<'a> Reduced<'a> {
         &self.full
     }
 
-    /// Chooses the scaling from the derivatives at `z`. Errors: [`Status::Numerical`] if they are not finite.
+    /// Chooses the scaling from the derivatives at `z` and writes them, scaled. Errors: [`Status::Numerical`] if they are not finite.
     pub fn scale(&mut self, z: &[f64], gradient: &mut [f64], jacobian: &mut Dense) -> Result<(), Status> {
         self.gradient(z, gradient);
         self.jacobian(z, jacobian);
-        let largest = |v: &[f64]| v.iter().fold(0.0f64, |m, a| if a.is_nan() { f64::NAN } else { m.max(a.abs()) });
-        let factor = |size: f64| match size.is_finite() {
-            true if size > LARGEST_GRADIENT => Ok((LARGEST_GRADIENT / size).max(SMALLEST_SCALE)),
-            true => Ok(1.0),
-            false => Err(Status::Numerical),
+        if !gradient.iter().chain(jacobian.data()).all(|v| v.is_finite()) {
+            return Err(Status::Numerical);
+        }
+        let factor = |v: &[f64]| {
+            let size = v.iter().fold(0.0f64, |m, a| m.max(a.abs()));
+            if size > LARGEST_GRADIENT { (LARGEST_GRADIENT / size).max(SMALLEST_SCALE) } else { 1.0 }
         };
-        self.objective_scale = factor(largest(gradient))?;
+        // Relative to the scaling that may be there already.
+        let s = factor(gradient);
+        self.objective_scale *= s;
+        gradient.iter_mut().for_each(|g| *g *= s);
         for i in 0..self.rows() {
-            let s = factor(largest(jacobian.row(i)))?;
-            self.row_scale[i] = s;
+            let s = factor(jacobian.row(i));
+            self.row_scale[i] *= s;
             self.row_lower[i] *= s;
             self.row_upper[i] *= s;
+            jacobian.row_mut(i).iter_mut().for_each(|a| *a *= s);
             if i < self.affine_count {
                 self.affine.row_mut(i).iter_mut().for_each(|a| *a *= s);
                 self.affine_constant[i] *= s;
@@ -274,9 +256,9 @@ impl<'a> Reduced<'a> {
     /// Writes the Hessian of `weight * objective + Σ y_i r_i` (both triangles); false if the problem has none.
     pub fn hessian(&mut self, z: &[f64], weight: f64, y: &[f64], out: &mut Dense) -> bool {
         self.full(z);
-        for row in self.affine_count..self.rows() {
-            if let Source::Nonlinear(i) = self.sources[row] {
-                self.full_weights[i] = self.row_scale[row] * y[row];
+        for ((source, s), y) in self.sources.iter().zip(&self.row_scale).zip(y) {
+            if let Source::Nonlinear(i) = *source {
+                self.full_weights[i] = s * y;
             }
         }
         let weight = weight * self.objective_scale;
@@ -349,4 +331,28 @@ impl<'a> Reduced<'a> {
             *y = value * self.objective_scale / s;
         }
     }
+}
+
+/// Whether some lower bound lies above its upper bound.
+fn crosses(frame: &Frame) -> bool {
+    let crossing = |lower: &[f64], upper: &[f64]| lower.iter().zip(upper).any(|(l, u)| l > u);
+    crossing(&frame.lower, &frame.upper)
+        || crossing(&frame.row_lower, &frame.row_upper)
+        || crossing(&frame.constraint_lower, &frame.constraint_upper)
+}
+
+/// The rows with at least one finite bound, affine ones first, and their bounds.
+fn bounded_rows(frame: &Frame) -> (Vec<Source>, Vec<f64>, Vec<f64>) {
+    let affine = frame.row_lower.iter().zip(&frame.row_upper).enumerate();
+    let nonlinear = frame.constraint_lower.iter().zip(&frame.constraint_upper).enumerate();
+    let all = affine
+        .map(|(i, bounds)| (Source::Affine(i), bounds))
+        .chain(nonlinear.map(|(i, bounds)| (Source::Nonlinear(i), bounds)));
+    let (mut sources, mut lower, mut upper) = (Vec::new(), Vec::new(), Vec::new());
+    for (source, (&l, &u)) in all.filter(|(_, (l, u))| l.is_finite() || u.is_finite()) {
+        sources.push(source);
+        lower.push(l);
+        upper.push(u);
+    }
+    (sources, lower, upper)
 }

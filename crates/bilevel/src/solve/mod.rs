@@ -21,7 +21,7 @@ pub use options::Options;
 use std::time::{Duration, Instant};
 
 use crate::evaluate;
-use crate::lower::LowerStatus;
+use crate::lower::{LowerStatus, Meter};
 use crate::observe::{Observer, Silent, Stage};
 use crate::problem::{Failures, Problem};
 use crate::solution::{Certificate, Multipliers, Solution, Status, Work};
@@ -72,7 +72,8 @@ fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solution {
     }
     let failures = Failures::default();
     let analysis = Analysis::new(problem);
-    let starts = portfolio::starts(problem, &analysis, options);
+    let screening = Meter::unlimited();
+    let starts = portfolio::starts(problem, &analysis, options, &screening, &failures);
     if let Err(message) = portfolio::check_start(problem, &starts, &failures) {
         return without_point(problem, options, Status::Numerical, message);
     }
@@ -82,6 +83,7 @@ fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solution {
     };
     let runs: Vec<Run> = evaluate::in_order(options.threads, starts.iter().enumerate().collect(), run);
     let mut solution = select::select(problem, &analysis, options, &runs, watch, &failures);
+    solution.work.lower_solves += screening.used();
     finish_status(&mut solution, options, &runs, watch, &failures);
     solution
 }

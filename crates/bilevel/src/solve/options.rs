@@ -38,7 +38,7 @@ impl Default for Options {
             smoothing: &smooth::Chks,
             tolerance: 1e-5,
             seed: 0,
-            starts: 4,
+            starts: 6,
             budget: 20_000,
             threads: 0,
             time_limit: None,

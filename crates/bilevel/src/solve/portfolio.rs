@@ -1,16 +1,17 @@
-//! The starts: the user's point with the homotopy in mu, then direct starts at small mu from the same and from sampled
-//! points. Diversity comes from different initial levels more than from different points (docs/how-to-choose.md).
+//! The starts: the user's point with the homotopy in mu, then direct starts at small mu from the same and from the most
+//! promising of many screened points. Diversity comes from different initial levels as much as from different points.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::{Analysis, Options};
+use crate::certificate::violation;
 use crate::expr::structure::Range;
-use crate::lower::{Follower, LowerSolver, Meter, Pool, PoolSettings};
+use crate::lower::{Follower, LowerSolver, LowerStatus, Meter, Pool, PoolSettings, Regulariser};
 use crate::observe::Observer;
 use crate::problem::{At, Failures, FunctionEvaluator, Problem};
 use crate::set::ConvexSet;
-use crate::smooth::Smoothing;
+use crate::smooth::{Chks, Smoothing};
 use crate::upper::{PolishSettings, Run, Schedule, SmoothedValue};
 use crate::value::{PoolValue, QuadraticValue, ValueModel};
 
@@ -27,31 +28,129 @@ pub struct Start {
     pub seed: u64,
 }
 
-/// Half-width of the sampling box where a variable is unbounded.
+/// Half-widths of the sampling boxes where a variable is unbounded: around the first start, and around the point of X
+/// nearest to 0.
 const RADIUS: f64 = 5.0;
+const NEAR_ZERO: f64 = 3.0;
+/// Points screened for each start that is taken from them.
+const SCREENED: usize = 8;
+/// Corners of X among the points screened, at most.
+const CORNERS: usize = 4;
 
-/// The starts of a run, in order.
-pub fn starts(problem: &Problem, analysis: &Analysis, options: &Options) -> Vec<Start> {
-    let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
+/// The starts of a run, in order: the user's point twice (homotopy, direct), then the most promising of the points
+/// screened: corners of X and sampled points, each with one answer of the follower.
+pub fn starts(
+    problem: &Problem,
+    analysis: &Analysis,
+    options: &Options,
+    meter: &Meter,
+    failures: &Failures,
+) -> Vec<Start> {
     let first = match problem.start() {
         Some((x, y)) => (x.to_vec(), y.to_vec()),
-        None => (
-            central(problem.leader(), analysis.bounds.leader()),
-            central(problem.follower(), analysis.bounds.follower()),
-        ),
+        None => {
+            let bounds = &analysis.bounds;
+            (central(problem.leader(), bounds.leader()), central(problem.follower(), bounds.follower()))
+        }
     };
-    (0..options.starts.max(1))
-        .map(|k| {
-            let (x, y) = if k < 2 {
-                first.clone()
-            } else {
-                let x = sampled(&problem.leader().set, analysis.bounds.leader(), &first.0, &mut rng);
-                (x, sampled(&problem.follower().set, analysis.bounds.follower(), &first.1, &mut rng))
-            };
-            let schedule = if k == 0 { Schedule::homotopy() } else { Schedule::direct() };
-            Start { x, y, schedule, seed: options.seed.wrapping_add(k as u64) }
-        })
-        .collect()
+    let count = options.starts.max(1);
+    let mut points = vec![first.clone(), first.clone()];
+    if count > 2 {
+        let screen = Screen { problem, analysis, seed: options.seed, meter, failures };
+        points.extend(screen.best(&first, count - 2));
+    }
+    let start = |(k, (x, y)): (usize, (Vec<f64>, Vec<f64>))| {
+        let schedule = if k == 0 { Schedule::homotopy() } else { Schedule::direct() };
+        Start { x, y, schedule, seed: options.seed.wrapping_add(k as u64) }
+    };
+    points.into_iter().take(count).enumerate().map(start).collect()
+}
+
+/// Looks at many x with one answer of the follower each.
+struct Screen<'a> {
+    problem: &'a Problem,
+    analysis: &'a Analysis,
+    seed: u64,
+    meter: &'a Meter,
+    failures: &'a Failures,
+}
+
+/// A screened point: how far it is from feasible, F, x, y.
+type Screened = (f64, f64, Vec<f64>, Vec<f64>);
+
+impl Screen<'_> {
+    /// The `count` most promising points: feasible ones first, then by F, none close to one taken before.
+    fn best(&self, first: &(Vec<f64>, Vec<f64>), count: usize) -> Vec<(Vec<f64>, Vec<f64>)> {
+        let mut screened = self.screened(first, SCREENED * count);
+        screened.sort_by(|a, b| (a.0, a.1).partial_cmp(&(b.0, b.1)).unwrap_or(std::cmp::Ordering::Equal));
+        let mut taken: Vec<Screened> = Vec::new();
+        for separation in [0.2, 0.0] {
+            for point in &screened {
+                let apart = |other: &Screened| spread(&point.2, &other.2) > separation;
+                if taken.len() < count && taken.iter().all(apart) {
+                    taken.push(point.clone());
+                }
+            }
+        }
+        taken.into_iter().map(|(_, _, x, y)| (x, y)).collect()
+    }
+
+    fn screened(&self, first: &(Vec<f64>, Vec<f64>), count: usize) -> Vec<Screened> {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        let (problem, levels) = (self.problem, &self.analysis.levels);
+        let follower = levels.exact_follower.as_ref().unwrap_or(&levels.follower);
+        let mut solver = LowerSolver::new(follower, self.failures, self.meter);
+        let mut objective =
+            FunctionEvaluator::new(&problem.leader().objective, problem.n(), problem.m(), self.failures);
+        let mut points = Vec::new();
+        for k in 0..count {
+            let x = self.point(k, &first.0, &mut rng);
+            let y = sampled(&problem.follower().set, self.analysis.bounds.follower(), &first.1, RADIUS, &mut rng);
+            let answer = solver.solve(&x, &y, Smoothing::new(&Chks, SCREENING_MU), &Regulariser::default());
+            if answer.status != LowerStatus::Solved {
+                continue;
+            }
+            let y = answer.y[..problem.m()].to_vec();
+            let upper = objective.value(At { x: &x, y: &y, smoothing: Smoothing::EXACT });
+            let violation = violation(problem, &x, &y, self.failures);
+            if upper.is_finite() && violation.is_finite() {
+                points.push((violation.max(1e-6), upper, x, y));
+            }
+        }
+        points
+    }
+
+    /// The k-th point of X to look at.
+    fn point(&self, k: usize, first: &[f64], rng: &mut ChaCha8Rng) -> Vec<f64> {
+        let (set, bounds) = (&self.problem.leader().set, self.analysis.bounds.leader());
+        let boxed = !bounds.is_empty() && bounds.iter().all(|range| range.is_finite());
+        if boxed && k < CORNERS {
+            let corner: Vec<f64> = bounds
+                .iter()
+                .map(|range| match k {
+                    0 => range.lower(),
+                    1 => range.upper(),
+                    _ if rng.random_range(0..2) == 0 => range.lower(),
+                    _ => range.upper(),
+                })
+                .collect();
+            let mut x = corner.clone();
+            set.project(&corner, &mut x);
+            x
+        } else if k % 2 == 0 {
+            sampled(set, bounds, first, RADIUS, rng)
+        } else {
+            sampled(set, bounds, &vec![0.0; first.len()], NEAR_ZERO, rng)
+        }
+    }
+}
+
+/// The smoothing of followers that have no exact smooth form, while screening.
+const SCREENING_MU: f64 = 1e-4;
+
+/// The largest difference of two points, relative to 1 + their size.
+fn spread(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b).abs() / (1.0 + a.abs().max(b.abs()))).fold(0.0, f64::max)
 }
 
 /// The projection of the middle of the bounds onto a level's set.
@@ -71,7 +170,7 @@ fn central(side: &crate::problem::Side, bounds: &[Range]) -> Vec<f64> {
 }
 
 /// A random point of a set: uniform where the set can be sampled, else the projection of a point of a box.
-fn sampled(set: &impl ConvexSet, bounds: &[Range], centre: &[f64], rng: &mut ChaCha8Rng) -> Vec<f64> {
+fn sampled(set: &impl ConvexSet, bounds: &[Range], centre: &[f64], radius: f64, rng: &mut ChaCha8Rng) -> Vec<f64> {
     let mut out = vec![0.0; centre.len()];
     if set.sample(rng, &mut out) {
         return out;
@@ -80,9 +179,10 @@ fn sampled(set: &impl ConvexSet, bounds: &[Range], centre: &[f64], rng: &mut Cha
         .iter()
         .zip(centre)
         .map(|(range, &c)| {
-            let radius = RADIUS.max(2.0 * c.abs());
+            let radius = radius.max(2.0 * c.abs());
+            let c = c.clamp(range.lower(), range.upper());
             let (low, high) = (range.lower().max(c - radius), range.upper().min(c + radius));
-            if low < high { rng.random_range(low..=high) } else { c.clamp(range.lower(), range.upper()) }
+            if low < high { rng.random_range(low..=high) } else { c }
         })
         .collect();
     set.project(&point, &mut out);

@@ -31,8 +31,12 @@ impl Checked {
         self.check.as_ref().map_or(f64::INFINITY, |check| check.gap / (1.0 + check.value.abs()))
     }
 
+    fn converged(&self) -> bool {
+        self.check.as_ref().is_some_and(|check| check.converged)
+    }
+
     fn accepted(&self) -> bool {
-        self.violation <= VIOLATION && self.relative_gap() <= GAP
+        self.violation <= VIOLATION && self.converged() && self.relative_gap() <= GAP
     }
 }
 
@@ -100,7 +104,7 @@ impl Chooser<'_> {
                 return Some(checked);
             }
             queue.extend(self.corrected(&checked));
-            let key = |c: &Checked| (c.violation.max(VIOLATION), c.relative_gap());
+            let key = |c: &Checked| (c.violation.max(VIOLATION), !c.converged(), c.relative_gap());
             if fallback.as_ref().is_none_or(|known| key(&checked) < key(known)) {
                 fallback = Some(checked);
             }
@@ -159,6 +163,10 @@ impl Chooser<'_> {
         if gap.is_infinite() {
             return (Status::Stuck, "the independent solve found no feasible answer of the follower here".to_string());
         }
+        if !best.converged() {
+            let message = "the independent solve of the follower did not converge: nothing confirms its answer";
+            return (Status::Stuck, message.to_string());
+        }
         if gap > 1e-4 {
             return (Status::Stuck, format!("the follower has a better answer than this y: relative gap {gap:.1e}"));
         }
@@ -182,7 +190,7 @@ impl Chooser<'_> {
     fn certificate(&self, best: &Checked, run: &Run, work: &mut Work) -> (Certificate, Multipliers) {
         let mut certificate = Certificate { violation: Some(best.violation), ..Certificate::default() };
         certificate.multipliers_by_stage.clone_from(&run.multipliers);
-        if let Some(check) = &best.check {
+        if let Some(check) = best.check.as_ref().filter(|check| check.converged) {
             let estimated = |value, by: &str| Some(Measured { value, rigor: Rigor::Estimated, by: by.to_string() });
             certificate.follower_gap = estimated(check.gap.max(0.0), &check.by);
             certificate.follower_distance = estimated(check.distance, "distance to the independent solve's answer");

@@ -7,7 +7,7 @@
 //! s.t. ∇_ỹ f − Σ u_i ∇_ỹ s_i − Σ w_k ∇_ỹ e_k = 0        s_i: the follower's inequalities as slacks s_i >= 0
 //!      s_i >= 0,  e_k = 0,  u_i >= 0,  u_i s_i <= t      e_k: its equalities
 //!      the leader's constraints
-//!      f(x, ỹ) − v(x) <= 1e-8                            (followers that are not convex)
+//!      f(x, ỹ) − v(x) <= 1e-9                            (followers that are not convex)
 //! ```
 //!
 //! for t = 1e-5, 1e-8, 1e-11 (Scholtes). Bounds of ỹ are inequalities s_i like the others.
@@ -39,7 +39,7 @@ pub struct PolishSettings {
 
 impl Default for PolishSettings {
     fn default() -> Self {
-        Self { relaxations: vec![1e-5, 1e-8, 1e-11], gap: 1e-8, sqp: sqp::Settings::default() }
+        Self { relaxations: vec![1e-5, 1e-8, 1e-11], gap: 1e-9, sqp: sqp::Settings::default() }
     }
 }
 

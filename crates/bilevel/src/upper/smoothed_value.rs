@@ -169,7 +169,7 @@ impl<'a> SmoothedValue<'a> {
         observer.interrupted() || self.meter.is_empty()
     }
 
-    /// z = (x, y_mu(x), auxiliary variables): the start projected onto S_mu(x).
+    /// z = (x, y, auxiliary variables): the start, with y projected onto S_mu(x) unless it is an epsilon-answer already.
     fn start(
         &self,
         start: (&[f64], &[f64]),
@@ -187,8 +187,10 @@ impl<'a> SmoothedValue<'a> {
         let (mu, epsilon) = *self.schedule.0.first()?;
         programme.begin_stage(mu, epsilon, &z);
         programme.model().suggest(&y);
+        let kept = programme.gap(&z).abs() <= epsilon && self.problem.follower().set.violation(start.1) <= STUCK;
         match programme.value_at(&x) {
-            Ok(point) => z[n..n + follower.m].copy_from_slice(&point.y),
+            Ok(point) if !kept => z[n..n + follower.m].copy_from_slice(&point.y),
+            Ok(_) => {}
             Err(status) => run.lower_failure = Some(status),
         }
         Some(z)

@@ -20,6 +20,8 @@ pub struct ValuePoint {
     pub value: f64,
     /// Its gradient (where the minimiser is not unique: one of the generators of the subdifferential).
     pub gradient: Vec<f64>,
+    /// Gradients at other answers that tie with the best one: further generators.
+    pub ties: Vec<Vec<f64>>,
     /// The follower's answer that attains it, without auxiliary variables.
     pub y: Vec<f64>,
 }

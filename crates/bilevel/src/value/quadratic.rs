@@ -52,7 +52,7 @@ impl ValueModel for QuadraticValue<'_> {
         self.solver.value_gradient(&solution, &mut gradient);
         let y = solution.y[..self.solver.follower().m].to_vec();
         self.warm = solution.y;
-        Ok(ValuePoint { value: solution.value, gradient, y })
+        Ok(ValuePoint { value: solution.value, gradient, ties: Vec::new(), y })
     }
 
     fn regulariser(&self) -> Regulariser {

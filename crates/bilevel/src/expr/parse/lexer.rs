@@ -56,11 +56,20 @@ pub struct Token {
     pub span: Span,
 }
 
+/// The longest text of a formula, in bytes: room for about 200,000 terms.
+const LONGEST: usize = 4 << 20;
+
 /// The tokens of a text.
 ///
 /// # Errors
-/// At the first character that no token starts with, and at a number that cannot be read.
+/// For a text of more than 4 MB; at the first character that no token starts with, and at a number that cannot be read.
 pub fn tokens(text: &str) -> Result<Vec<Token>, ParseError> {
+    if text.len() > LONGEST {
+        let kind = ParseErrorKind::Invalid(format!("a formula of {} MB is too long", text.len() >> 20));
+        return Err(
+            ParseError::new(kind, 0..0).help("a formula may have 4 MB; use vectors and matrices instead of many terms")
+        );
+    }
     let mut tokens = Vec::new();
     let mut at = 0;
     while let Some(character) = text[at..].chars().next() {
@@ -253,6 +262,12 @@ mod tests {
             assert!(error.help.as_deref().unwrap().contains(advice), "{text}: {error}");
         }
         assert!(matches!(tokens("1e999").unwrap_err().kind, ParseErrorKind::Number { .. }));
+    }
+
+    #[test]
+    fn texts_of_absurd_length_are_refused() {
+        assert!(tokens(&" ".repeat(LONGEST)).is_ok());
+        assert!(matches!(tokens(&" ".repeat(LONGEST + 1)).unwrap_err().kind, ParseErrorKind::Invalid(_)));
     }
 
     #[test]

@@ -79,6 +79,23 @@ fn divided(matrix: &Matrix, divisor: f64) -> Matrix {
     mapped(matrix, |value| value / divisor)
 }
 
+/// The transposed matrix, as a matrix of its own.
+pub(super) fn transposed(matrix: &Matrix) -> Matrix {
+    match matrix {
+        Matrix::Dense(a) => {
+            let mut out = Dense::zeros(a.cols(), a.rows());
+            matrix.for_each(|i, j, value| out[(j, i)] = value);
+            out.into()
+        }
+        Matrix::Sparse(a) => {
+            let mut triplets = Vec::with_capacity(a.stored());
+            matrix.for_each(|i, j, value| triplets.push((j, i, value)));
+            // The triplets come from a matrix of this size.
+            Csr::from_triplets(a.cols(), a.rows(), &triplets).map_or_else(|| matrix.clone(), Matrix::from)
+        }
+    }
+}
+
 fn mapped(matrix: &Matrix, map: impl Fn(f64) -> f64) -> Matrix {
     match matrix {
         Matrix::Dense(a) => {

@@ -28,7 +28,7 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 
-use super::{Expr, Shape};
+use super::{Expr, Matrix, Shape};
 use build::{Builder, Operand, finish, not_a_matrix};
 use constant::constant_entries;
 
@@ -62,6 +62,15 @@ pub struct ParsedConstant {
     pub values: Vec<f64>,
     /// Scalar or vector.
     pub shape: Shape,
+}
+
+/// A constant or a matrix read from text.
+#[derive(Clone, Debug)]
+pub enum ParsedData {
+    /// A scalar or a vector.
+    Values(ParsedConstant),
+    /// A matrix.
+    Matrix(Matrix),
 }
 
 /// Reads a formula with the names of `scope`.
@@ -116,10 +125,27 @@ pub fn parse_constraint(text: &str, scope: &Scope) -> Result<Vec<ParsedConstrain
 /// # Errors
 /// As for [`parse_formula`]; and where a variable or a matrix stands, or the value is not a number.
 pub fn parse_constant(text: &str, scope: &Scope) -> Result<ParsedConstant, ParseError> {
+    constant(&single(text, scope, true)?)
+}
+
+/// Reads anything without variables: a scalar, a vector or a matrix; `inf` is allowed.
+///
+/// # Errors
+/// As for [`parse_constant`], but matrices are welcome.
+pub fn parse_data(text: &str, scope: &Scope) -> Result<ParsedData, ParseError> {
     let operand = single(text, scope, true)?;
-    let expr = expression(&operand)?;
+    match &operand.value {
+        Value::Matrix { matrix, transposed } if *transposed => Ok(ParsedData::Matrix(matrices::transposed(matrix))),
+        Value::Matrix { matrix, .. } => Ok(ParsedData::Matrix(matrix.clone())),
+        Value::Expr { .. } => constant(&operand).map(ParsedData::Values),
+    }
+}
+
+fn constant(operand: &Operand) -> Result<ParsedConstant, ParseError> {
+    let expr = expression(operand)?;
+    let span = operand.span.clone();
     let Some(values) = constant_entries(&expr) else {
-        return Err(ParseError::new(ParseErrorKind::NotConstant("this"), operand.span)
+        return Err(ParseError::new(ParseErrorKind::NotConstant("this"), span)
             .label("contains a variable")
             .help("use numbers and constants only"));
     };
@@ -129,7 +155,7 @@ pub fn parse_constant(text: &str, scope: &Scope) -> Result<ParsedConstant, Parse
             expected: "numbers",
             found: "an undefined value (NaN)".to_string(),
         };
-        return Err(ParseError::new(kind, operand.span).help("check divisions, roots and logarithms"));
+        return Err(ParseError::new(kind, span).help("check divisions, roots and logarithms"));
     }
     Ok(ParsedConstant { values, shape: expr.shape() })
 }

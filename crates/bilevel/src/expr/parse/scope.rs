@@ -87,6 +87,11 @@ impl Scope {
         self.entries.iter().filter(|(_, entry)| matches!(entry, Entry::Value(_))).map(|(name, _)| name.as_str())
     }
 
+    /// Whether `name` may be used.
+    pub fn contains(&self, name: &str) -> bool {
+        matches!(self.entries.get(name), Some(Entry::Value(_)))
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<&Entry> {
         self.entries.get(name)
     }

@@ -335,6 +335,24 @@ fn constants_may_be_infinite_but_not_variable() {
 }
 
 #[test]
+fn data_may_be_matrices() {
+    let scope = scope();
+    let entries = |text: &str| match parse_data(text, &scope).unwrap() {
+        ParsedData::Matrix(matrix) => {
+            let mut entries = Vec::new();
+            matrix.for_each(|i, j, value| entries.push((i, j, value)));
+            entries
+        }
+        ParsedData::Values(constant) => panic!("{constant:?}"),
+    };
+    assert_eq!(entries("B"), [(0, 0, 1.0), (1, 2, -2.0)]);
+    assert_eq!(entries("2*B'"), [(0, 0, 2.0), (2, 1, -4.0)]);
+    assert_eq!(entries("A'")[1], (0, 1, 4.0));
+    assert!(matches!(parse_data("b", &scope), Ok(ParsedData::Values(ParsedConstant { shape: Shape::Vector(2), .. }))));
+    assert!(parse_data("x", &scope).is_err());
+}
+
+#[test]
 fn a_sum_of_a_hundred_thousand_terms() {
     let text = (0..100_000).map(|i| format!("{i}*x")).collect::<Vec<_>>().join(" + ");
     let expr = formula(&text);
@@ -449,5 +467,64 @@ proptest! {
     #[test]
     fn arbitrary_fragments_never_panic(text in fragments()) {
         all_readers(&text);
+    }
+}
+
+/// A formula as a tree, to be written in two ways.
+#[derive(Clone, Debug)]
+enum Tree {
+    Leaf(&'static str),
+    Negate(Box<Tree>),
+    Binary(char, Box<Tree>, Box<Tree>),
+    Call(&'static str, Box<Tree>),
+}
+
+fn trees() -> impl Strategy<Value = Tree> {
+    let leaf = prop::sample::select(vec!["x", "s", "2", "0.1", "c", "y[1]", "b[0]"]).prop_map(Tree::Leaf);
+    leaf.prop_recursive(6, 40, 2, |inner| {
+        prop_oneof![
+            inner.clone().prop_map(|a| Tree::Negate(Box::new(a))),
+            (prop::sample::select(vec!['+', '-', '*', '/', '^']), inner.clone(), inner.clone())
+                .prop_map(|(op, a, b)| Tree::Binary(op, Box::new(a), Box::new(b))),
+            (prop::sample::select(vec!["exp", "abs", "sin"]), inner).prop_map(|(f, a)| Tree::Call(f, Box::new(a))),
+        ]
+    })
+}
+
+/// With parentheses around every operation.
+fn full(tree: &Tree) -> String {
+    match tree {
+        Tree::Leaf(text) => (*text).to_string(),
+        Tree::Negate(a) => format!("(-{})", full(a)),
+        Tree::Binary(op, a, b) => format!("({} {op} {})", full(a), full(b)),
+        Tree::Call(f, a) => format!("{f}({})", full(a)),
+    }
+}
+
+/// With parentheses only where the grammar needs them; `least` is the level (1 sum, 2 product, 3 sign, 4 power, 5 atom)
+/// that may stand here.
+fn sparse(tree: &Tree, least: u8) -> String {
+    let (level, text) = match tree {
+        Tree::Leaf(text) => (5, (*text).to_string()),
+        Tree::Negate(a) => (3, format!("-{}", sparse(a, 3))),
+        Tree::Binary(op @ ('+' | '-'), a, b) => (1, format!("{}{op}{}", sparse(a, 1), sparse(b, 2))),
+        Tree::Binary(op @ ('*' | '/'), a, b) => (2, format!("{}{op}{}", sparse(a, 2), sparse(b, 3))),
+        Tree::Binary(op, a, b) => (4, format!("{}{op}{}", sparse(a, 5), sparse(b, 3))),
+        Tree::Call(f, a) => (5, format!("{f}({})", sparse(a, 1))),
+    };
+    if level < least { format!("({text})") } else { text }
+}
+
+proptest! {
+    #[test]
+    fn parentheses_that_precedence_implies_change_nothing(tree in trees()) {
+        let scope = scope();
+        let (a, b) = (parse_formula(&full(&tree), &scope), parse_formula(&sparse(&tree, 1), &scope));
+        match (a, b) {
+            // Equal formulas are stored once.
+            (Ok(a), Ok(b)) => prop_assert_eq!(a.id(), b.id(), "{} {}", full(&tree), sparse(&tree, 1)),
+            (Err(a), Err(b)) => prop_assert_eq!(&a.kind, &b.kind),
+            (a, b) => prop_assert!(false, "{:?} {:?}", a, b),
+        }
     }
 }

@@ -6,8 +6,9 @@
 use super::super::bfgs::Bfgs;
 use super::super::reduced::Reduced;
 use super::super::{Control, Iteration};
-use super::filter::{Filter, improves, not_above, smallest_step};
+use super::filter::Filter;
 use super::form::Form;
+use super::measure::{DAMPING, Errors, finite, norm_inf, norm1};
 use super::newton::Newton;
 use super::restoration::Goal;
 use bilevel_linalg::Dense;
@@ -17,21 +18,11 @@ const BARRIER_ACCURACY: f64 = 10.0;
 /// κ_μ and θ_μ: μ falls to min(κ_μ μ, μ^θ_μ).
 const BARRIER_FACTOR: f64 = 0.2;
 const BARRIER_POWER: f64 = 1.5;
-/// κ_d: the weight that keeps one-sided bounds from letting iterates drift away.
-const DAMPING: f64 = 1e-5;
 /// κ_Σ: dual variables stay within this factor of μ / distance.
 const DUAL_RANGE: f64 = 1e10;
-/// η: Armijo's constant.
-const ARMIJO: f64 = 1e-4;
-/// Most second-order corrections in a row.
-const CORRECTIONS: usize = 4;
-/// A step is tiny when no component moves by more than this, relative to its size.
-const TINY: f64 = 10.0 * f64::EPSILON;
 /// So many steps in a row below this length are taken as a failure of the line search.
 const MANY_SHORT: usize = 8;
 const SHORT: f64 = 1e-2;
-/// Large multipliers loosen the tolerances by at most this factor.
-const LARGEST_SCALE: f64 = 100.0;
 /// Multiplier estimates larger than this are discarded.
 const LARGEST_ESTIMATE: f64 = 1e3;
 
@@ -70,53 +61,44 @@ pub(super) struct Point {
     pub zu: Vec<f64>,
 }
 
-/// Errors of the optimality conditions at the current point.
-#[derive(Clone, Copy, Debug)]
-struct Errors {
-    dual: f64,
-    primal: f64,
-    dual_scale: f64,
-    slack_scale: f64,
-}
-
 /// The iteration's state and workspace.
 pub(super) struct Core {
-    pub form: Form,
-    pub point: Point,
-    pub mu: f64,
-    pub filter: Filter,
-    newton: Newton,
-    bfgs: Option<Bfgs>,
+    pub(super) form: Form,
+    pub(super) point: Point,
+    pub(super) mu: f64,
+    pub(super) filter: Filter,
+    pub(super) newton: Newton,
+    pub(super) bfgs: Option<Bfgs>,
     /// Objective, gradient, row residuals, Jacobian at the current point.
-    f: f64,
-    g: Vec<f64>,
-    c: Vec<f64>,
-    jacobian: Dense,
-    w: Dense,
-    jty: Vec<f64>,
-    sigma: Vec<f64>,
-    barrier_gradient: Vec<f64>,
-    dx: Vec<f64>,
-    dy: Vec<f64>,
-    dzl: Vec<f64>,
-    dzu: Vec<f64>,
-    trial: Vec<f64>,
-    trial_c: Vec<f64>,
-    corrected_c: Vec<f64>,
-    corrected_dx: Vec<f64>,
-    corrected_dy: Vec<f64>,
-    trial_g: Vec<f64>,
-    trial_jacobian: Dense,
-    small_violation: f64,
-    step: f64,
-    soft_steps: usize,
-    tiny_steps: usize,
-    short_steps: usize,
+    pub(super) f: f64,
+    pub(super) g: Vec<f64>,
+    pub(super) c: Vec<f64>,
+    pub(super) jacobian: Dense,
+    pub(super) w: Dense,
+    pub(super) jty: Vec<f64>,
+    pub(super) sigma: Vec<f64>,
+    pub(super) barrier_gradient: Vec<f64>,
+    pub(super) dx: Vec<f64>,
+    pub(super) dy: Vec<f64>,
+    pub(super) dzl: Vec<f64>,
+    pub(super) dzu: Vec<f64>,
+    pub(super) trial: Vec<f64>,
+    pub(super) trial_c: Vec<f64>,
+    pub(super) corrected_c: Vec<f64>,
+    pub(super) corrected_dx: Vec<f64>,
+    pub(super) corrected_dy: Vec<f64>,
+    pub(super) trial_g: Vec<f64>,
+    pub(super) trial_jacobian: Dense,
+    pub(super) small_violation: f64,
+    pub(super) step: f64,
+    pub(super) soft_steps: usize,
+    pub(super) tiny_steps: usize,
+    pub(super) short_steps: usize,
 }
 
 impl Core {
     /// Room for a form. The point is at the start that the caller writes.
-    pub fn new(form: Form, mu: f64) -> Self {
+    pub(super) fn new(form: Form, mu: f64) -> Self {
         let (n, m, d) = (form.n(), form.m, form.d);
         let zeros = || vec![0.0; n];
         Self {
@@ -153,18 +135,8 @@ impl Core {
         }
     }
 
-    /// Moves x strictly inside its bounds, by at least `push` relative to bound and width.
-    pub fn push_inside(&mut self, push: f64) {
-        for ((x, &l), &u) in self.point.x.iter_mut().zip(&self.form.lower).zip(&self.form.upper) {
-            let width = if u - l < f64::INFINITY { push * (u - l) } else { f64::INFINITY };
-            let inward = |bound: f64| if bound.is_finite() { (push * bound.abs().max(1.0)).min(width) } else { 0.0 };
-            let (low, high) = (l + inward(l), u - inward(u));
-            *x = if low <= high { x.clamp(low, high) } else { 0.5 * (l + u) };
-        }
-    }
-
     /// Dual variables of the bounds from the barrier: μ / distance.
-    pub fn center_duals(&mut self) {
+    pub(super) fn center_duals(&mut self) {
         for j in 0..self.form.n() {
             self.point.zl[j] = self.mu / (self.point.x[j] - self.form.lower[j]);
             self.point.zu[j] = self.mu / (self.form.upper[j] - self.point.x[j]);
@@ -172,7 +144,7 @@ impl Core {
     }
 
     /// Evaluates everything at the current point and resets the filter. False if something is not finite.
-    pub fn start(&mut self, problem: &mut Reduced) -> bool {
+    pub(super) fn start(&mut self, problem: &mut Reduced) -> bool {
         self.f = self.form.objective(problem, &self.point.x);
         self.form.residual(problem, &self.point.x, &mut self.c);
         self.form.gradient(problem, &self.point.x, &mut self.g);
@@ -184,7 +156,7 @@ impl Core {
     }
 
     /// Least-squares estimate of the row multipliers at the current point (zero where it is large).
-    pub fn estimate_multipliers(&mut self) {
+    pub(super) fn estimate_multipliers(&mut self) {
         if self.form.m == 0 {
             return;
         }
@@ -214,7 +186,7 @@ impl Core {
     }
 
     /// Iterates until something in [`End`] happens. [`Self::start`] must have succeeded.
-    pub fn run(&mut self, problem: &mut Reduced, run: &mut Run, goal: Option<&Goal>) -> End {
+    pub(super) fn run(&mut self, problem: &mut Reduced, run: &mut Run, goal: Option<&Goal>) -> End {
         loop {
             self.product();
             let errors = self.errors();
@@ -233,6 +205,7 @@ impl Core {
                 self.tiny_steps += 1;
                 if self.tiny_steps > 2 || !self.accept_tiny(problem) {
                     if self.force_barrier(run.tolerance) {
+                        self.tiny_steps = 0;
                         continue;
                     }
                     return End::Stalled;
@@ -264,48 +237,18 @@ impl Core {
     }
 
     /// jty = Gᵀ y at the current point.
-    fn product(&mut self) {
+    pub(super) fn product(&mut self) {
         self.jty.fill(0.0);
         self.form.transpose_mul_add(&self.jacobian, &self.point.y, &mut self.jty);
     }
 
-    fn errors(&self) -> Errors {
-        let p = &self.point;
-        let (mut dual, mut sum) = (0.0f64, 0.0f64);
-        for j in 0..self.form.n() {
-            dual = dual.max((self.g[j] + self.jty[j] - p.zl[j] + p.zu[j]).abs());
-            sum += p.zl[j] + p.zu[j];
-        }
-        let bounds = self.form.n() as f64;
-        let all = sum + norm1(&p.y);
-        Errors {
-            dual,
-            primal: norm_inf(&self.c),
-            dual_scale: (all / (bounds + self.form.m as f64).max(1.0) / 100.0).clamp(1.0, LARGEST_SCALE),
-            slack_scale: (sum / bounds.max(1.0) / 100.0).clamp(1.0, LARGEST_SCALE),
-        }
-    }
-
-    /// max |(x − bound) z − μ| over the finite bounds.
-    fn complementarity(&self, mu: f64) -> f64 {
-        let p = &self.point;
-        let mut worst = 0.0f64;
-        for j in 0..self.form.n() {
-            if self.form.lower[j].is_finite() {
-                worst = worst.max(((p.x[j] - self.form.lower[j]) * p.zl[j] - mu).abs());
-            }
-            if self.form.upper[j].is_finite() {
-                worst = worst.max(((self.form.upper[j] - p.x[j]) * p.zu[j] - mu).abs());
-            }
-        }
-        worst
-    }
-
-    fn total(&self, e: &Errors, mu: f64) -> f64 {
-        (e.dual / e.dual_scale).max(e.primal).max(self.complementarity(mu) / e.slack_scale)
-    }
-
-    fn finished(&mut self, problem: &mut Reduced, run: &mut Run, goal: Option<&Goal>, errors: &Errors) -> Option<End> {
+    pub(super) fn finished(
+        &mut self,
+        problem: &mut Reduced,
+        run: &mut Run,
+        goal: Option<&Goal>,
+        errors: &Errors,
+    ) -> Option<End> {
         if let Some(control) = run.control.as_mut() {
             let scale = problem.objective_scale();
             let keep = control(&Iteration {
@@ -341,12 +284,12 @@ impl Core {
     }
 
     /// Lowers μ while the current barrier problem is solved.
-    fn lower_barrier(&mut self, tolerance: f64, errors: &Errors) {
+    pub(super) fn lower_barrier(&mut self, tolerance: f64, errors: &Errors) {
         while self.total(errors, self.mu) <= BARRIER_ACCURACY * self.mu && self.force_barrier(tolerance) {}
     }
 
     /// Lowers μ once; false if it is at its floor.
-    fn force_barrier(&mut self, tolerance: f64) -> bool {
+    pub(super) fn force_barrier(&mut self, tolerance: f64) -> bool {
         let floor = 0.1 * tolerance;
         if self.mu <= floor {
             return false;
@@ -356,17 +299,12 @@ impl Core {
         true
     }
 
-    fn bounded(&self, j: usize) -> (bool, bool) {
+    pub(super) fn bounded(&self, j: usize) -> (bool, bool) {
         (self.form.lower[j].is_finite(), self.form.upper[j].is_finite())
     }
 
-    /// The barrier objective at `x` with objective value `f`.
-    fn barrier(&self, f: f64, x: &[f64]) -> f64 {
-        barrier_value(&self.form, self.mu, f, x)
-    }
-
     /// Assembles and solves the Newton system. False if it cannot be solved.
-    fn direction(&mut self, problem: &mut Reduced) -> bool {
+    pub(super) fn direction(&mut self, problem: &mut Reduced) -> bool {
         if self.bfgs.is_none() && !self.form.hessian(problem, &self.point.x, &self.point.y, &mut self.w) {
             self.bfgs = Some(Bfgs::new(self.form.d));
         }
@@ -404,7 +342,7 @@ impl Core {
     }
 
     /// The step of the bounds' duals that belongs to dx.
-    fn dual_direction(&mut self) -> bool {
+    pub(super) fn dual_direction(&mut self) -> bool {
         for j in 0..self.form.n() {
             let (has_lower, has_upper) = self.bounded(j);
             if has_lower {
@@ -419,167 +357,8 @@ impl Core {
         finite(&self.dzl) && finite(&self.dzu)
     }
 
-    /// Fraction to the boundary: the largest step in [0, 1] along `dx`.
-    fn primal_limit(&self, dx: &[f64]) -> f64 {
-        let tau = (1.0 - self.mu).max(0.99);
-        let mut alpha: f64 = 1.0;
-        for (j, &s) in dx.iter().enumerate() {
-            if s < 0.0 {
-                alpha = alpha.min(-tau * (self.point.x[j] - self.form.lower[j]) / s);
-            } else if s > 0.0 {
-                alpha = alpha.min(tau * (self.form.upper[j] - self.point.x[j]) / s);
-            }
-        }
-        alpha
-    }
-
-    fn dual_limit(&self) -> f64 {
-        let tau = (1.0 - self.mu).max(0.99);
-        let mut alpha: f64 = 1.0;
-        for (z, s) in self.point.zl.iter().zip(&self.dzl).chain(self.point.zu.iter().zip(&self.dzu)) {
-            if *s < 0.0 {
-                alpha = alpha.min(-tau * z / s);
-            }
-        }
-        alpha
-    }
-
-    fn is_tiny(&self) -> bool {
-        norm_inf(&self.c) <= 1e-4 && self.dx.iter().zip(&self.point.x).all(|(s, x)| s.abs() <= TINY * (1.0 + x.abs()))
-    }
-
-    /// Takes a step too small for function values to judge.
-    fn accept_tiny(&mut self, problem: &mut Reduced) -> bool {
-        let alpha = self.primal_limit(&self.dx);
-        self.set_trial(alpha, false);
-        let Some(f) = self.evaluate_trial(problem) else { return false };
-        self.derivatives_at_trial(problem) && {
-            self.accept(f, alpha, false);
-            true
-        }
-    }
-
-    /// trial = x + α dx (or the corrected dx).
-    fn set_trial(&mut self, alpha: f64, corrected: bool) {
-        let dx = if corrected { &self.corrected_dx } else { &self.dx };
-        for ((t, x), s) in self.trial.iter_mut().zip(&self.point.x).zip(dx) {
-            *t = x + alpha * s;
-        }
-    }
-
-    /// The objective at the trial point; `None` if a function is not finite there, or a bound is touched.
-    fn evaluate_trial(&mut self, problem: &mut Reduced) -> Option<f64> {
-        let inside = |j: usize| self.trial[j] > self.form.lower[j] && self.trial[j] < self.form.upper[j];
-        if !(0..self.form.n()).all(inside) {
-            return None;
-        }
-        self.form.residual(problem, &self.trial, &mut self.trial_c);
-        if !finite(&self.trial_c) {
-            return None;
-        }
-        let f = self.form.objective(problem, &self.trial);
-        f.is_finite().then_some(f)
-    }
-
-    fn derivatives_at_trial(&mut self, problem: &mut Reduced) -> bool {
-        self.form.gradient(problem, &self.trial, &mut self.trial_g);
-        problem.jacobian(&self.trial[..self.form.d], &mut self.trial_jacobian);
-        finite(&self.trial_g) && finite(self.trial_jacobian.data())
-    }
-
-    /// The filter line search. False if no step length is accepted.
-    fn search(&mut self, problem: &mut Reduced) -> bool {
-        let theta = norm1(&self.c);
-        let phi = self.barrier(self.f, &self.point.x);
-        let descent: f64 = self.barrier_gradient.iter().zip(&self.dx).map(|(g, s)| g * s).sum();
-        let longest = self.primal_limit(&self.dx);
-        let shortest = smallest_step(theta, self.small_violation, descent);
-        let mut alpha = longest;
-        while alpha >= shortest {
-            self.set_trial(alpha, false);
-            if let Some(f) = self.evaluate_trial(problem) {
-                let trial_theta = norm1(&self.trial_c);
-                let trial_phi = self.barrier(f, &self.trial);
-                let judged = Judged { theta, phi, descent, alpha };
-                if self.judge(&judged, trial_theta, trial_phi) && self.derivatives_at_trial(problem) {
-                    self.remember(&judged, trial_phi);
-                    self.accept(f, alpha, false);
-                    return true;
-                }
-                if alpha == longest && trial_theta >= theta && self.form.m > 0 && self.correct(problem, &judged) {
-                    return true;
-                }
-            }
-            alpha *= 0.5;
-        }
-        false
-    }
-
-    /// Whether the trial values are acceptable to the filter and to the current point.
-    fn judge(&self, at: &Judged, theta: f64, phi: f64) -> bool {
-        if !phi.is_finite() || !self.filter.accepts(theta, phi) {
-            return false;
-        }
-        if self.switches(at) && at.theta <= self.small_violation {
-            not_above(phi, at.phi + ARMIJO * at.alpha * at.descent)
-        } else {
-            improves(theta, phi, at.theta, at.phi)
-        }
-    }
-
-    /// The switching condition: the step promises more for the objective than the violation is worth.
-    fn switches(&self, at: &Judged) -> bool {
-        at.descent < 0.0 && at.alpha * (-at.descent).powf(2.3) > at.theta.powf(1.1)
-    }
-
-    /// Adds the current point to the filter unless the step was judged by the objective alone.
-    fn remember(&mut self, at: &Judged, trial_phi: f64) {
-        if !self.switches(at) || !not_above(trial_phi, at.phi + ARMIJO * at.alpha * at.descent) {
-            self.filter.add(at.theta, at.phi);
-        }
-    }
-
-    /// Second-order correction of a rejected full step.
-    fn correct(&mut self, problem: &mut Reduced, at: &Judged) -> bool {
-        let mut alpha = at.alpha;
-        self.corrected_c.copy_from_slice(&self.c);
-        let mut last = at.theta;
-        for _ in 0..CORRECTIONS {
-            for (o, t) in self.corrected_c.iter_mut().zip(&self.trial_c) {
-                *o = alpha * *o + t;
-            }
-            let solved = self.newton.solve(
-                &self.form,
-                &self.sigma,
-                &self.barrier_gradient,
-                &self.jty,
-                &self.corrected_c,
-                &mut self.corrected_dx,
-                &mut self.corrected_dy,
-            );
-            if !solved {
-                return false;
-            }
-            alpha = self.primal_limit(&self.corrected_dx);
-            self.set_trial(alpha, true);
-            let Some(f) = self.evaluate_trial(problem) else { return false };
-            let theta = norm1(&self.trial_c);
-            let phi = self.barrier(f, &self.trial);
-            if self.judge(at, theta, phi) && self.derivatives_at_trial(problem) {
-                self.remember(at, phi);
-                self.accept(f, alpha, true);
-                return true;
-            }
-            if theta > 0.99 * last {
-                return false;
-            }
-            last = theta;
-        }
-        false
-    }
-
     /// Moves to the trial point, with step length `alpha` for y and the dual limit for the bounds' duals.
-    fn accept(&mut self, f: f64, alpha: f64, corrected: bool) {
+    pub(super) fn accept(&mut self, f: f64, alpha: f64, corrected: bool) {
         if corrected {
             // The duals follow the corrected step, so that they belong to the point that is taken.
             std::mem::swap(&mut self.dx, &mut self.corrected_dx);
@@ -613,7 +392,7 @@ impl Core {
     }
 
     /// Feeds the change of the Lagrangian's gradient to the quasi-Newton matrix, where there is one.
-    fn update_bfgs(&mut self) {
+    pub(super) fn update_bfgs(&mut self) {
         let Some(bfgs) = self.bfgs.as_mut() else { return };
         let d = self.form.d;
         let (s, change) = (&mut self.corrected_dx[..d], &mut self.jty[..d]);
@@ -626,40 +405,16 @@ impl Core {
         bfgs.update(s, change);
     }
 
-    /// One step for all variables, judged by the error of the optimality conditions instead of the filter. It is
-    /// what remains where rounding errors decide the filter's comparisons.
-    fn soft_step(&mut self, problem: &mut Reduced) -> bool {
-        let before = self.perturbed_error();
-        let alpha = self.primal_limit(&self.dx).min(self.dual_limit());
-        self.set_trial(alpha, false);
-        let Some(f) = self.evaluate_trial(problem) else { return false };
-        if !self.derivatives_at_trial(problem) {
-            return false;
-        }
-        let saved = (self.point.clone(), self.f, self.c.clone(), self.bfgs.clone());
-        let (theta, phi) = (norm1(&self.c), self.barrier(self.f, &self.point.x));
-        self.accept(f, alpha, false);
+    /// Whether the barrier problem has directions of negative curvature here.
+    pub(super) fn is_saddle(&mut self, problem: &mut Reduced) -> bool {
         self.product();
-        if self.perturbed_error() <= (1.0 - 1e-4) * before {
-            self.filter.add(theta, phi);
-            return true;
-        }
-        // Gradient and Jacobian of the old point are in the trial's places after the swap.
-        std::mem::swap(&mut self.g, &mut self.trial_g);
-        std::mem::swap(&mut self.jacobian, &mut self.trial_jacobian);
-        (self.point, self.f, self.c, self.bfgs) = saved;
-        self.product();
-        false
-    }
-
-    fn perturbed_error(&self) -> f64 {
-        let e = self.errors();
-        e.dual.max(e.primal).max(self.complementarity(self.mu))
+        // Without a step there is no factorisation yet.
+        (self.step > 0.0 || self.direction(problem)) && self.newton.indefinite
     }
 
     /// What remains when no step is accepted: settle near a solution, reset elastic variables, or restore
     /// feasibility. `None` to go on.
-    fn rescue(&mut self, problem: &mut Reduced, run: &mut Run, goal: Option<&Goal>) -> Option<End> {
+    pub(super) fn rescue(&mut self, problem: &mut Reduced, run: &mut Run, goal: Option<&Goal>) -> Option<End> {
         self.product();
         let errors = self.errors();
         if self.total(&errors, 0.0) <= 1e3 * run.tolerance {
@@ -671,50 +426,14 @@ impl Core {
         }
         super::restoration::restore(self, problem, run)
     }
+}
 
-    /// The current violation and barrier objective, for the restoration's goal.
-    pub fn measures(&self) -> (f64, f64) {
-        (norm1(&self.c), self.barrier(self.f, &self.point.x))
+/// Moves x strictly inside its bounds, by at least `push` relative to bound and width.
+pub(super) fn push_inside(x: &mut [f64], lower: &[f64], upper: &[f64], push: f64) {
+    for ((x, &l), &u) in x.iter_mut().zip(lower).zip(upper) {
+        let width = if u - l < f64::INFINITY { push * (u - l) } else { f64::INFINITY };
+        let inward = |bound: f64| if bound.is_finite() { (push * bound.abs().max(1.0)).min(width) } else { 0.0 };
+        let (low, high) = (l + inward(l), u - inward(u));
+        *x = if low <= high { x.clamp(low, high) } else { 0.5 * (l + u) };
     }
-}
-
-/// The current point and step in a line search.
-struct Judged {
-    theta: f64,
-    phi: f64,
-    descent: f64,
-    alpha: f64,
-}
-
-/// f − μ Σ ln(distances to bounds), damped where only one bound is present.
-pub(super) fn barrier_value(form: &Form, mu: f64, f: f64, x: &[f64]) -> f64 {
-    let mut sum = 0.0;
-    let mut damped = 0.0;
-    for ((&v, &l), &u) in x.iter().zip(&form.lower).zip(&form.upper) {
-        match (l.is_finite(), u.is_finite()) {
-            (true, true) => sum += ((v - l) * (u - v)).ln(),
-            (true, false) => {
-                sum += (v - l).ln();
-                damped += v - l;
-            }
-            (false, true) => {
-                sum += (u - v).ln();
-                damped += u - v;
-            }
-            (false, false) => {}
-        }
-    }
-    f - mu * sum + DAMPING * mu * damped
-}
-
-pub(super) fn norm1(v: &[f64]) -> f64 {
-    v.iter().map(|a| a.abs()).sum()
-}
-
-pub(super) fn norm_inf(v: &[f64]) -> f64 {
-    v.iter().fold(0.0, |m, a| m.max(a.abs()))
-}
-
-pub(super) fn finite(v: &[f64]) -> bool {
-    v.iter().all(|a| a.is_finite())
 }

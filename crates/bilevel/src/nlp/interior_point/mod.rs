@@ -9,17 +9,21 @@
 //! What is added: fixed variables are eliminated, and at the end Newton steps on the active set (module `polish`)
 //! bring point and multipliers to rounding accuracy. Without constraints and bounds it is a Newton method.
 //!
+//! A stationary point with directions of negative curvature is left once more for a lower one nearby.
+//!
 //! Without second derivatives a damped BFGS matrix takes their place.
 
 mod core;
 mod filter;
 mod form;
+mod measure;
 mod newton;
 mod restoration;
+mod search;
 #[cfg(test)]
 mod tests;
 
-use self::core::{Core, End, Run};
+use self::core::{Core, End, Run, push_inside};
 use self::form::Form;
 use super::polish::Polisher;
 use super::reduced::Reduced;
@@ -34,6 +38,9 @@ const PRICES: [f64; 2] = [1e4, 1e7];
 /// The barrier parameter that they start from, and how far the start is pushed inside: it is near a solution.
 const ELASTIC_BARRIER: f64 = 1e-4;
 
+/// How far beside a stationary point with negative curvature the second attempt starts.
+const SADDLE_STEP: f64 = 1e-2;
+
 /// How the interior point method works. `Settings::default()` is meant for the follower's problem.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -41,7 +48,8 @@ pub struct Settings {
     pub tolerance: f64,
     /// The looser tolerance of [`Status::Acceptable`]; default 1e-6.
     pub acceptable_tolerance: f64,
-    /// Most iterations, restoration included; default 200.
+    /// Most iterations, restoration included; default 200. Where the method fails on the problem itself, each of up
+    /// to two attempts with violations at a price has as many.
     pub max_iterations: usize,
     /// The first barrier parameter, for the scaled problem; default 0.1.
     pub barrier: f64,
@@ -106,9 +114,7 @@ pub fn solve_with<'c>(
     };
     let mut z = vec![0.0; problem.variables()];
     problem.gather(start, &mut z);
-    for (z, (&l, &u)) in z.iter_mut().zip(problem.lower.iter().zip(&problem.upper)) {
-        *z = z.clamp(l, u);
-    }
+    clamp(&mut z, &problem);
     let fits = |w: &WarmStart| {
         let m = w.multipliers;
         (m.bounds.len(), m.rows.len(), m.constraints.len()) == (n, r, k)
@@ -137,7 +143,6 @@ struct Solver<'s> {
 impl Solver<'_> {
     /// The method on the problem as it is.
     fn first(&mut self, problem: &mut Reduced, z: &[f64], warm: Option<WarmStart<'_>>, run: &mut Run) -> End {
-        let d = problem.variables();
         let (mu, push) = match &warm {
             Some(w) => {
                 let mu = w.barrier.clamp(0.1 * run.tolerance, 1e3);
@@ -145,30 +150,48 @@ impl Solver<'_> {
             }
             None => (self.settings.barrier.max(0.1 * run.tolerance), self.settings.push),
         };
-        // The scaling is chosen inside the bounds, where the functions are more likely to be defined.
-        let mut core = Core::new(Form::standard(problem, 0.0), mu);
-        core.point.x[..d].copy_from_slice(z);
-        core.push_inside(push);
-        let inside = core.point.x[..d].to_vec();
-        let (mut gradient, mut jacobian) = (vec![0.0; d], Dense::zeros(problem.rows(), d));
-        if problem.scale(&inside, &mut gradient, &mut jacobian).is_err() {
+        // Functions may be undefined near the bounds: then the start moves further inside.
+        let Some(mut core) = [push, 0.1, 0.4].into_iter().find_map(|push| prepare(problem, z, mu, push, run.tolerance))
+        else {
             return End::Numerical;
-        }
-        core.form = Form::standard(problem, RELAXATION * run.tolerance);
-        if !place_slacks(&mut core, problem, push) {
-            return End::Numerical;
-        }
-        core.center_duals();
-        if !core.start(problem) {
-            return End::Numerical;
-        }
+        };
         match warm {
             Some(w) => warm_duals(&mut core, problem, w.multipliers),
             None => core.estimate_multipliers(),
         }
         let end = core.run(problem, run, None);
         self.offer(problem, &core);
+        if matches!(end, End::Converged | End::Stalled) && core.is_saddle(problem) {
+            self.leave_saddle(problem, run);
+        }
         end
+    }
+
+    /// Tries again from a point beside the stationary one, where directions of negative curvature show in the
+    /// gradient. What is found is kept if it is solved and lower.
+    fn leave_saddle(&mut self, problem: &mut Reduced, run: &mut Run) {
+        let is_stationary = |b: &Candidate| b.residuals.scaled <= self.settings.acceptable_tolerance;
+        let Some(saddle) = self.best.take_if(|b| is_stationary(b)) else { return };
+        let mut z = vec![0.0; problem.variables()];
+        problem.gather(&saddle.z, &mut z);
+        for (j, z) in z.iter_mut().enumerate() {
+            // No component is zero, none equals another: no symmetry survives.
+            let shift = SADDLE_STEP * (0.5 + (1.0 + j as f64).sqrt().fract()) * z.abs().max(1.0);
+            *z += if j % 2 == 0 { shift } else { -shift };
+        }
+        clamp(&mut z, problem);
+        if let Some(mut core) = prepare(problem, &z, SADDLE_STEP, SADDLE_STEP, run.tolerance) {
+            core.estimate_multipliers();
+            core.run(problem, run, None);
+            self.offer(problem, &core);
+        }
+        let lower = |b: &Candidate| {
+            let gain = saddle.objective - b.objective;
+            b.residuals.scaled <= run.tolerance && gain > run.tolerance * (1.0 + saddle.objective.abs())
+        };
+        if !self.best.as_ref().is_some_and(lower) {
+            self.best = Some(saddle);
+        }
     }
 
     /// Turns the end of the iteration into a status; tries the elastic form where the method broke down.
@@ -180,11 +203,13 @@ impl Solver<'_> {
             End::Numerical if self.best.is_none() => return Status::Numerical,
             _ => {}
         }
-        if error(self) > run.tolerance && problem.rows() > 0 && end != End::Infeasible {
+        let mut infeasible = end == End::Infeasible;
+        if error(self) > run.tolerance && problem.rows() > 0 && !infeasible {
             for price in PRICES {
                 match self.elastic(problem, price, run) {
                     End::Interrupted => return Status::Interrupted,
                     _ if error(self) <= run.tolerance => break,
+                    End::Infeasible => infeasible = true,
                     _ => {}
                 }
             }
@@ -194,7 +219,7 @@ impl Solver<'_> {
         }
         match end {
             _ if error(self) <= self.settings.acceptable_tolerance => Status::Acceptable,
-            End::Infeasible => Status::Infeasible,
+            _ if infeasible => Status::Infeasible,
             End::Limit => Status::IterationLimit,
             End::Numerical => Status::Numerical,
             _ => Status::Stalled,
@@ -228,16 +253,15 @@ impl Solver<'_> {
         run.limit = run.iterations + self.settings.max_iterations;
         let end = core.run(problem, run, None);
         self.offer(problem, &core);
-        end
+        standard.residual(problem, &core.point.x[..outer], &mut c);
+        restoration::judge(end, &mut core, &c, price, run.tolerance)
     }
 
     /// Keeps the core's point if it is better than the best so far, and polishes it.
     fn offer(&mut self, problem: &mut Reduced, core: &Core) {
         let d = core.form.d;
         let mut z = core.point.x[..d].to_vec();
-        for (z, (&l, &u)) in z.iter_mut().zip(problem.lower.iter().zip(&problem.upper)) {
-            *z = z.clamp(l, u);
-        }
+        clamp(&mut z, problem);
         let bounds: Vec<f64> = (0..d).map(|j| core.point.zl[j] - core.point.zu[j]).collect();
         let rows: Vec<f64> = core.point.y.iter().map(|y| -y).collect();
         self.keep(problem, &z, &bounds, &rows);
@@ -277,8 +301,30 @@ impl Solver<'_> {
     }
 }
 
+fn clamp(z: &mut [f64], problem: &Reduced) {
+    for (z, (&l, &u)) in z.iter_mut().zip(problem.lower.iter().zip(&problem.upper)) {
+        *z = z.clamp(l, u);
+    }
+}
+
 fn finite_enough(best: Option<&Candidate>) -> bool {
     best.is_some_and(|b| b.residuals.scaled < 1e-2)
+}
+
+/// The iteration at a start pushed inside its bounds. `None` if something is not finite there.
+fn prepare(problem: &mut Reduced, z: &[f64], mu: f64, push: f64, tolerance: f64) -> Option<Core> {
+    let d = problem.variables();
+    let mut inside = z.to_vec();
+    push_inside(&mut inside, &problem.lower, &problem.upper, push);
+    let (mut gradient, mut jacobian) = (vec![0.0; d], Dense::zeros(problem.rows(), d));
+    problem.scale(&inside, &mut gradient, &mut jacobian).ok()?;
+    let mut core = Core::new(Form::standard(problem, RELAXATION * tolerance), mu);
+    core.point.x[..d].copy_from_slice(&inside);
+    if !place_slacks(&mut core, problem, push) {
+        return None;
+    }
+    core.center_duals();
+    core.start(problem).then_some(core)
 }
 
 /// Slacks at the values of their rows, pushed inside their bounds. False if a value is not finite.
@@ -290,7 +336,7 @@ fn place_slacks(core: &mut Core, problem: &mut Reduced, push: f64) -> bool {
     for (k, a) in core.form.auxiliaries.iter().zip(core.point.x[d..].iter_mut()) {
         *a = values[k.row];
     }
-    core.push_inside(push);
+    push_inside(&mut core.point.x, &core.form.lower, &core.form.upper, push);
     core.point.x.iter().all(|v| v.is_finite())
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Newton {
     /// The δ_w of the last correction, 0 before the first.
     last_shift: f64,
     shift: f64,
+    /// Whether the last matrix had directions of negative curvature before its correction.
+    pub indefinite: bool,
 }
 
 impl Newton {
@@ -43,6 +45,7 @@ impl Newton {
             work: vec![0.0; 2 * order],
             last_shift: 0.0,
             shift: 0.0,
+            indefinite: false,
         }
     }
 
@@ -52,12 +55,14 @@ impl Newton {
         let wanted = Inertia { positive: form.d, negative: form.m, zero: 0 };
         self.shift = 0.0;
         let mut dual_shift = 0.0;
+        self.indefinite = false;
         loop {
             self.assemble(form, w, jacobian, sigma, dual_shift);
             let Ok(inertia) = self.ldlt.factor(&self.matrix) else { return false };
             if inertia == wanted {
                 break;
             }
+            self.indefinite |= self.shift == 0.0 && inertia.negative > form.m;
             if dual_shift == 0.0 && form.m > 0 && inertia.positive >= form.d {
                 // Rows that depend on each other, not a lack of convexity.
                 dual_shift = 1e-8 * mu.powf(0.25);

@@ -8,16 +8,20 @@
 //! rows shows that the problem is (locally) infeasible. Source: Wächter & Biegler (2006), section 3.3; ρ, ζ theirs.
 
 use super::super::reduced::Reduced;
-use super::core::{Core, End, Run, barrier_value, norm_inf, norm1};
+use super::core::{Core, End, Run};
 use super::filter::{Filter, improves};
 use super::form::{Form, Proximal};
+use super::measure::{barrier_value, norm_inf, norm1};
 
 /// ρ: the price of violation.
 const PRICE: f64 = 1000.0;
 /// The violation must fall to this part of what it was.
 const REDUCTION: f64 = 0.9;
 /// A stationary violation above this multiple of the tolerance is called infeasible.
-const CLEARLY_INFEASIBLE: f64 = 1e3;
+const CLEARLY_INFEASIBLE: f64 = 1e4;
+
+/// A restoration that stalls with an error below this, relative to the price, is at a minimiser of the violation.
+const STATIONARY: f64 = 1e-7;
 
 /// What the restoration is to reach: a point with less violation, acceptable to the outer filter.
 pub(super) struct Goal<'a> {
@@ -70,20 +74,27 @@ pub(super) fn restore(core: &mut Core, problem: &mut Reduced, run: &mut Run) -> 
     let end = inner.run(problem, run, Some(&goal));
     core.point.x.copy_from_slice(&inner.point.x[..outer]);
     core.form.residual(problem, &core.point.x, &mut c);
-    match end {
-        End::Restored => {
-            if !resume(core, problem) {
-                return Some(End::Numerical);
-            }
-            None
-        }
-        End::Converged | End::Stalled if norm_inf(&c) > CLEARLY_INFEASIBLE * run.tolerance => {
+    if end == End::Restored {
+        return if resume(core, problem) { None } else { Some(End::Numerical) };
+    }
+    match judge(end, &mut inner, &c, PRICE, run.tolerance) {
+        End::Infeasible => {
             core.point.y.copy_from_slice(&inner.point.y);
-            Some(if end == End::Converged { End::Infeasible } else { End::Stalled })
+            Some(End::Infeasible)
         }
-        End::Converged | End::Stalled => Some(End::Stalled),
+        End::Converged => Some(End::Stalled),
         other => Some(other),
     }
+}
+
+/// What the end of an elastic iteration means where `c` are the violations that are left at the price `cost`.
+pub(super) fn judge(end: End, core: &mut Core, c: &[f64], cost: f64, tolerance: f64) -> End {
+    let stationary = match end {
+        End::Converged => true,
+        End::Stalled => core.error() <= STATIONARY * cost,
+        _ => false,
+    };
+    if stationary && norm_inf(c) > CLEARLY_INFEASIBLE * tolerance { End::Infeasible } else { end }
 }
 
 /// Splits the residuals `c` into the elastic variables after the first `outer` ones, centred for the price `cost`.

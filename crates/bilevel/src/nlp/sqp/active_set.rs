@@ -21,6 +21,9 @@ const REDUNDANT: f64 = 1e-9;
 /// Contradictions of dependent constraints below this many times the noise are noise.
 const MANY: f64 = 1e3;
 
+/// Rounds of refinement at the end.
+const REFINEMENTS: usize = 1;
+
 /// How a solve ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -102,8 +105,14 @@ impl ActiveSet {
             }
         }
         let limit = 50 + 20 * (self.n + q.rows.rows());
+        let mut refined = 0;
         for _ in 0..limit {
             let Some(item) = self.most_violated(q) else {
+                if refined < REFINEMENTS {
+                    refined += 1;
+                    self.refine(q);
+                    continue;
+                }
                 self.collect();
                 return if self.x.iter().all(|v| v.is_finite()) { Outcome::Solved } else { Outcome::Failed };
             };
@@ -255,12 +264,14 @@ impl ActiveSet {
             let independent = outside > DEPENDENT * DEPENDENT * inside && outside > 0.0;
             let full = if independent { missing / outside } else { f64::INFINITY };
             let (partial, leaving) = self.blocking();
-            if full == f64::INFINITY && leaving.is_none() {
-                self.is_active[item] = true;
-                self.skipped.push(item);
+            if !independent {
                 let noise = MANY * q.noise * norm(&self.normal);
                 let redundant = missing.abs() <= noise.max(REDUNDANT * (size + bound.abs()));
-                return if redundant { Outcome::Solved } else { Outcome::Infeasible };
+                if redundant || leaving.is_none() {
+                    self.is_active[item] = true;
+                    self.skipped.push(item);
+                    return if redundant { Outcome::Solved } else { Outcome::Infeasible };
+                }
             }
             let step = full.min(partial);
             if !step.is_finite() {
@@ -308,8 +319,9 @@ impl ActiveSet {
     /// The longest dual step that keeps multipliers nonnegative, and who stops it.
     fn blocking(&self) -> (f64, Option<usize>) {
         let mut best = (f64::INFINITY, None);
+        let largest = self.direction[..self.active.len()].iter().fold(0.0f64, |m, v| m.max(v.abs()));
         for (k, a) in self.active.iter().enumerate() {
-            if !a.equality && self.direction[k] > 0.0 {
+            if !a.equality && self.direction[k] > ROUNDING * largest {
                 let step = (self.multipliers[k] / self.direction[k]).max(0.0);
                 if step < best.0 {
                     best = (step, Some(k));
@@ -372,9 +384,42 @@ impl ActiveSet {
         }
     }
 
+    /// Removes the rounding errors that the steps have left: x moves back onto the active constraints, and to the
+    /// minimiser on them; the multipliers are computed afresh.
+    fn refine(&mut self, q: &Quadratic) {
+        let (n, k) = (self.n, self.active.len());
+        // Rᵀ w = what the active constraints miss; x += J₁ w.
+        for i in 0..k {
+            let a = self.active[i];
+            let (lower, upper) = self.range(q, a.item);
+            let missing = a.sign * (if a.sign > 0.0 { lower } else { upper } - self.value(q, a.item).0);
+            let head: f64 = (0..i).map(|j| self.r[j * n + i] * self.direction[j]).sum();
+            self.direction[i] = (missing - head) / self.r[i * n + i];
+        }
+        for (w, row) in self.direction[..k].iter().zip(self.jt.chunks_exact(n)) {
+            self.x.iter_mut().zip(row).for_each(|(x, v)| *x += w * v);
+        }
+        // x −= J₂ J₂ᵀ(Bx + g);  R u = J₁ᵀ(Bx + g).
+        for last in [false, true] {
+            self.z.copy_from_slice(q.linear);
+            q.hessian.mul_add(1.0, &self.x, &mut self.z);
+            for (i, row) in self.jt.chunks_exact(n).enumerate() {
+                self.d[i] = row.iter().zip(&self.z).map(|(a, b)| a * b).sum();
+                if i >= k && !last {
+                    let e = self.d[i];
+                    self.x.iter_mut().zip(row).for_each(|(x, v)| *x -= e * v);
+                }
+            }
+        }
+        for i in (0..k).rev() {
+            let tail: f64 = (i + 1..k).map(|j| self.r[i * n + j] * self.multipliers[j]).sum();
+            self.multipliers[i] = (self.d[i] - tail) / self.r[i * n + i];
+        }
+    }
+
     fn collect(&mut self) {
         for (a, u) in self.active.iter().zip(&self.multipliers) {
-            let value = a.sign * u;
+            let value = a.sign * if a.equality { *u } else { u.max(0.0) };
             if a.item < self.n {
                 self.bounds[a.item] = value;
             } else {

@@ -31,8 +31,11 @@ use bilevel_linalg::Dense;
 const ARMIJO: f64 = 1e-4;
 /// Most step lengths tried in a line search.
 const TRIALS: usize = 40;
-/// So many steps in a row below the step tolerance end the iteration.
+/// So many steps in a row below a tolerance end the iteration.
 const SMALL_STEPS: usize = 3;
+
+/// Steps below this, relative to the point, say nothing about curvature.
+const NOISY: f64 = 1e-13;
 
 /// How SQP works. `Settings::default()` is meant for the value-function programme.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +48,9 @@ pub struct Settings {
     pub max_iterations: usize,
     /// Steps below this, relative to 1 + |z|, end the iteration; default 1e-14.
     pub step_tolerance: f64,
+    /// Steps from which the merit function is predicted to gain less than this, relative to 1 + |objective|, end the
+    /// iteration; default 1e-15. Where values or gradients are noisy, their relative error.
+    pub progress_tolerance: f64,
     /// No component moves by more than this times max(1, ‖z‖∞) in one iteration; default 10. Infinite for no limit.
     pub trust: f64,
     /// An objective below minus this, or a point this large, is unbounded; default 1e12 (scaled problem).
@@ -61,6 +67,7 @@ impl Default for Settings {
             acceptable_tolerance: 1e-6,
             max_iterations: 100,
             step_tolerance: 1e-14,
+            progress_tolerance: 1e-15,
             trust: 10.0,
             diverging: 1e12,
             polish: true,
@@ -178,9 +185,6 @@ impl<'s> Sqp<'s> {
         }
         clamp(&mut self.z, problem);
         problem.scale(&self.z, &mut self.g, &mut self.jacobian).map_err(|_| End::Numerical)?;
-        // Once more, with the scaling in place.
-        problem.gradient(&self.z, &mut self.g);
-        problem.jacobian(&self.z, &mut self.jacobian);
         if evaluate(problem, &self.z, &mut self.at) { Ok(()) } else { Err(End::Numerical) }
     }
 
@@ -226,7 +230,9 @@ impl<'s> Sqp<'s> {
                 continue;
             }
             fresh = false;
-            small = if self.advance() <= self.settings.step_tolerance { small + 1 } else { 0 };
+            let short = self.advance() <= self.settings.step_tolerance;
+            let idle = slope.abs() <= self.settings.progress_tolerance * (1.0 + self.at.f.abs());
+            small = if short || idle { small + 1 } else { 0 };
             if small >= SMALL_STEPS {
                 return End::Stalled;
             }
@@ -339,7 +345,7 @@ impl<'s> Sqp<'s> {
             return false;
         }
         let merit = self.merit(problem, &self.at);
-        let noise = 10.0 * f64::EPSILON * (merit.abs() + self.at.f.abs());
+        let noise = self.settings.progress_tolerance.max(4.0 * f64::EPSILON) * (merit.abs() + self.at.f.abs());
         let slope = slope.min(0.0);
         let mut alpha = 1.0;
         for trial in 0..TRIALS {
@@ -405,9 +411,11 @@ impl<'s> Sqp<'s> {
             self.change[j] = self.trial_g[j] - self.g[j];
             length = length.max(self.correction[j].abs() / (1.0 + self.trial[j].abs()));
         }
-        self.trial_jacobian.transpose_mul_add(-1.0, &self.rows, &mut self.change);
-        self.jacobian.transpose_mul_add(1.0, &self.rows, &mut self.change);
-        self.bfgs.update(&self.correction, &mut self.change);
+        if length > NOISY {
+            self.trial_jacobian.transpose_mul_add(-1.0, &self.rows, &mut self.change);
+            self.jacobian.transpose_mul_add(1.0, &self.rows, &mut self.change);
+            self.bfgs.update(&self.correction, &mut self.change);
+        }
         std::mem::swap(&mut self.z, &mut self.trial);
         std::mem::swap(&mut self.at, &mut self.trial_values);
         std::mem::swap(&mut self.g, &mut self.trial_g);

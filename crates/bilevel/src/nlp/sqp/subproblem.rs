@@ -42,6 +42,8 @@ pub(super) struct Subproblem {
     upper: Vec<f64>,
     row_lower: Vec<f64>,
     row_upper: Vec<f64>,
+    /// Number of affine rows, the first ones.
+    affine: usize,
     noise: f64,
     price: f64,
     elastic: Option<Elastic>,
@@ -65,6 +67,7 @@ impl Subproblem {
             upper: vec![0.0; d],
             row_lower: vec![0.0; m],
             row_upper: vec![0.0; m],
+            affine: problem.affine_rows(),
             noise: 0.0,
             price: 0.0,
             elastic: None,
@@ -74,13 +77,13 @@ impl Subproblem {
     /// Ranges of the step at `z` where the rows have values `c`; no component moves further than `reach`.
     pub fn place(&mut self, problem: &Reduced, z: &[f64], c: &[f64], reach: f64) {
         self.noise = 4.0 * f64::EPSILON * z.iter().fold(1.0f64, |m, v| m.max(v.abs()));
-        for j in 0..z.len() {
-            self.lower[j] = (problem.lower[j] - z[j]).max(-reach);
-            self.upper[j] = (problem.upper[j] - z[j]).min(reach);
+        for (j, z) in z.iter().enumerate() {
+            self.lower[j] = (problem.lower[j] - z).max(-reach);
+            self.upper[j] = (problem.upper[j] - z).min(reach);
         }
-        for i in 0..c.len() {
-            self.row_lower[i] = problem.row_lower[i] - c[i];
-            self.row_upper[i] = if problem.is_equality(i) { self.row_lower[i] } else { problem.row_upper[i] - c[i] };
+        for (i, c) in c.iter().enumerate() {
+            self.row_lower[i] = problem.row_lower[i] - c;
+            self.row_upper[i] = problem.row_upper[i] - c;
         }
     }
 
@@ -172,7 +175,8 @@ impl Subproblem {
 
     /// The elastic form, with the price raised until a worthwhile part of the violation goes.
     fn relax(&mut self, solver: &mut ActiveSet, b: &Dense, g: &[f64], rows: &Dense) -> Linearised {
-        let violated: Vec<(usize, f64)> = (0..rows.rows())
+        // Affine rows hold already, up to rounding.
+        let violated: Vec<(usize, f64)> = (self.affine..rows.rows())
             .filter_map(|i| match (self.row_lower[i], self.row_upper[i]) {
                 (l, _) if l > 0.0 => Some((i, 1.0)),
                 (_, u) if u < 0.0 => Some((i, -1.0)),

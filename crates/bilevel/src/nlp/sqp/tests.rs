@@ -1,4 +1,5 @@
-use super::super::testing::{Case, INF, collection, degenerate, without_solution};
+use super::super::Frame;
+use super::super::testing::{Case, collection, degenerate, without_solution};
 use super::*;
 
 fn run(case: &mut Case) -> Solution {
@@ -46,30 +47,12 @@ fn degenerate_problems_come_close() {
     for mut case in degenerate() {
         let s = run(&mut case);
         println!("{}", line(case.name, &s));
-        if !(s.residuals.violation < 1e-5) || (s.objective - case.objective).abs() > 1e-3 {
+        if s.residuals.violation.is_nan() || s.residuals.violation > 1e-5 || (s.objective - case.objective).abs() > 1e-3
+        {
             bad.push(line(case.name, &s));
         }
     }
     assert!(bad.is_empty(), "{}", bad.join("\n"));
-}
-
-#[test]
-fn trace() {
-    let Ok(name) = std::env::var("TRACE") else { return };
-    let all = collection().into_iter().chain(degenerate()).chain(without_solution().into_iter().map(|c| c.0));
-    for mut case in all.filter(|c| c.name == name) {
-        case.nlp.second_derivatives = false;
-        let start = case.start.clone();
-        let mut show = |i: &Iteration| {
-            println!(
-                "{:4} f {:.6e} viol {:.1e} stat {:.1e} step {:.1e} z {:.6?}",
-                i.number, i.objective, i.violation, i.stationarity, i.step, i.z
-            );
-            true
-        };
-        let s = solve_with(&mut case.nlp, &start, &Settings::default(), Some(&mut show));
-        println!("{}", line(case.name, &s));
-    }
 }
 
 #[test]
@@ -102,5 +85,53 @@ fn kinks_do_not_hang() {
         println!("{}", line(case.name, &s));
         assert!(s.evaluations.values < 2000, "{}", line(case.name, &s));
         assert!((s.objective - case.objective).abs() < 5e-2, "{}", line(case.name, &s));
+    }
+}
+
+/// A problem whose values and gradients carry errors of relative size 1e-9, as the follower's values do.
+struct Noisy(Case, u64);
+
+impl Noisy {
+    fn noise(&mut self) -> f64 {
+        self.1 = self.1.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        1.0 + 1e-9 * ((self.1 >> 33) as f64 / 2f64.powi(31) - 0.5)
+    }
+}
+
+impl Nlp for Noisy {
+    fn frame(&self) -> &Frame {
+        self.0.nlp.frame()
+    }
+    fn objective(&mut self, z: &[f64]) -> f64 {
+        self.0.nlp.objective(z) * self.noise()
+    }
+    fn gradient(&mut self, z: &[f64], out: &mut [f64]) {
+        self.0.nlp.gradient(z, out);
+        out.iter_mut().for_each(|o| *o *= self.noise());
+    }
+    fn constraints(&mut self, z: &[f64], out: &mut [f64]) {
+        self.0.nlp.constraints(z, out);
+        out.iter_mut().for_each(|o| *o *= self.noise());
+    }
+    fn jacobian(&mut self, z: &[f64], out: &mut Dense) {
+        self.0.nlp.jacobian(z, out);
+        out.data_mut().iter_mut().for_each(|o| *o *= self.noise());
+    }
+    fn hessian(&mut self, _: &[f64], _: f64, _: &[f64], _: &mut Dense) -> bool {
+        false
+    }
+}
+
+#[test]
+fn noise_costs_accuracy_but_not_evaluations() {
+    // HS38 passes a saddle point whose slopes are lost in the noise.
+    for case in collection().into_iter().filter(|c| c.name != "HS38") {
+        let (start, exact) = (case.start.clone(), case.objective);
+        let name = case.name;
+        let settings = Settings { progress_tolerance: 1e-9, ..Settings::default() };
+        let s = solve(&mut Noisy(case, 1), &start, &settings);
+        println!("{}", line(name, &s));
+        assert!(s.evaluations.values <= 300, "{}", line(name, &s));
+        assert!((s.objective - exact).abs() <= 1e-3 * (1.0 + exact.abs()), "{}", line(name, &s));
     }
 }

@@ -1,0 +1,228 @@
+//! The follower at a fixed x: a proved lower bound of v(x), and what it says of a given answer y.
+//!
+//! Statement: *y violates no constraint of the follower by more than `violation`, and no y' in Y(x) within the box has
+//! an objective below `lower`*. Feasibility is proved in one of three tiers that are never mixed. If Y(x) is proved
+//! empty, nothing is said of gaps. Where a variable has no bound, neither from the sets and constraints nor from
+//! "f <= f(x, y)", the box is artificial in it and the statement says so.
+
+use super::interval::Interval;
+use super::minimum::{Bound, Ended, Limits, Prover, Task};
+use super::problem::{Formulas, ProofError};
+use super::program::{Contracted, Sweep};
+
+/// Followers up to this many variables are always searched by branch and bound too.
+const SMALL: usize = 12;
+/// Most operations times boxes in one search.
+const MOST_WORK: usize = 40_000_000;
+
+/// How far the proofs go.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Most boxes looked at for one bound.
+    pub nodes: usize,
+    /// Relative gap at which a bound is good enough.
+    pub gap: f64,
+    /// Violation that still counts as feasible, in the tier of that name.
+    pub delta: f64,
+    /// Half-width of the artificial box around the answer where a variable has no bound; at least twice the answer's
+    /// size.
+    pub radius: f64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { nodes: 20_000, gap: 1e-7, delta: 1e-9, radius: 1e4 }
+    }
+}
+
+/// What was proved of the follower at x.
+#[derive(Clone, Debug)]
+pub struct FollowerProof {
+    /// No feasible answer in the box has a smaller objective.
+    pub lower: f64,
+    /// Y(x), within the box, was proved empty: then `lower` is +inf and gaps mean nothing.
+    pub empty: bool,
+    /// f(x, y) at the given answer, if one was given and f is defined there.
+    pub objective: Option<Interval>,
+    /// Upper bound of the given answer's largest violation of the follower's constraints.
+    pub violation: f64,
+    /// The box that the statement is about.
+    pub domain: Vec<Interval>,
+    /// Variables in which the box is artificial.
+    pub artificial: Vec<usize>,
+    /// Those of them in which the best answer found lies on the box's face.
+    pub on_artificial_face: Vec<usize>,
+    /// The search itself: candidates by tier, boxes looked at.
+    pub bound: Bound,
+}
+
+impl FollowerProof {
+    /// Proved upper bound of f(x, y) - v(x) for the given answer; `None` without one, or where Y(x) is empty.
+    pub fn gap(&self) -> Option<f64> {
+        if self.empty {
+            return None;
+        }
+        self.objective.map(|f| (Interval::point(f.hi()) - Interval::point(self.lower)).hi().max(0.0))
+    }
+}
+
+impl Formulas {
+    /// Proves a lower bound of v(x), with the answer `y` (if given) as the value to beat.
+    ///
+    /// # Errors
+    /// Points of the wrong length or with entries that are not finite.
+    pub fn follower(&self, x: &[f64], y: Option<&[f64]>, settings: &Settings) -> Result<FollowerProof, ProofError> {
+        Self::check_point("leader", x, self.n)?;
+        if let Some(y) = y {
+            Self::check_point("follower", y, self.m)?;
+        }
+        let (objective, violation) = y.map_or((None, 0.0), |y| self.answer(x, y));
+        let beat = objective.map_or(f64::INFINITY, |f| f.hi());
+        let enough = |lower: f64| beat - lower <= settings.gap * (1.0 + beat.abs());
+        let whole = &self.domain[self.n..];
+        let mut dual = f64::NEG_INFINITY;
+        if let (Some(y), true) = (y, beat.is_finite()) {
+            dual = self.dual_bound(x, y, whole).map_or(dual, |d| d.lower);
+            if enough(dual) && violation <= settings.delta {
+                let bound = Bound::by_duality(dual.min(beat), y, objective, violation);
+                let empty = violation > 0.0 && self.m <= SMALL && self.is_empty(x, &[y.to_vec()], settings);
+                return Ok(self.report(whole.to_vec(), Vec::new(), objective, violation, bound, empty));
+            }
+        }
+        let mut task = self.follower_task(x, Some(self.follower.objective), 0.0);
+        let starts: Vec<Vec<f64>> = y.iter().map(|y| y.to_vec()).collect();
+        let natural = narrowed(&task, beat);
+        let Some(natural) = natural else {
+            // Nothing in Y(x) is as good as the given answer, by propagation alone.
+            let empty = self.is_empty(x, &starts, settings);
+            let bound = Bound::nothing_below(if empty { f64::INFINITY } else { beat });
+            return Ok(self.report(task.domain.clone(), Vec::new(), objective, violation, bound, empty));
+        };
+        let artificial: Vec<_> = (0..self.m).filter(|&j| !natural[j].is_bounded()).collect();
+        task.domain = boxed(&natural, y, settings.radius);
+        if let (Some(y), true) = (y, dual == f64::NEG_INFINITY && beat.is_finite()) {
+            dual = self.dual_bound(x, y, &task.domain).map_or(dual, |d| d.lower);
+        }
+        let nodes = settings.nodes.min(1 + MOST_WORK / (1 + task.program.len()));
+        let limits = Limits { nodes, gap: settings.gap, delta: settings.delta, ..Limits::default() };
+        let mut bound = if self.m <= SMALL || !enough(dual) {
+            Prover::new(&task, limits).run(&starts)
+        } else {
+            Bound::nothing_below(dual)
+        };
+        if bound.ended == Ended::Budget && !artificial.is_empty() && !enough(dual) {
+            let smaller = Task { domain: boxed(&natural, y, 10.0), ..task.clone() };
+            let again = Prover::new(&smaller, limits).run(&starts);
+            if again.ended == Ended::Closed {
+                (task, bound, dual) = (smaller, again, f64::NEG_INFINITY);
+            }
+        }
+        bound.lower = bound.lower.max(dual);
+        // Answers worse than the given one were cut off by propagation.
+        bound.lower = bound.lower.min(beat);
+        let empty = bound.strict.is_none() && self.is_empty(x, &starts, settings);
+        if empty {
+            bound.lower = f64::INFINITY;
+        }
+        Ok(self.report(task.domain, artificial, objective, violation, bound, empty))
+    }
+
+    fn report(
+        &self,
+        domain: Vec<Interval>,
+        artificial: Vec<usize>,
+        objective: Option<Interval>,
+        violation: f64,
+        bound: Bound,
+        empty: bool,
+    ) -> FollowerProof {
+        let best = bound.strict.as_ref().or(bound.within.as_ref());
+        let touches = |j: usize| {
+            best.is_some_and(|c| {
+                let (z, v) = (domain[j], c.point[j]);
+                let near = 1e-6 * z.width();
+                v - z.lo() <= near || z.hi() - v <= near
+            })
+        };
+        let on_artificial_face = artificial.iter().copied().filter(|&j| touches(j)).collect();
+        FollowerProof { lower: bound.lower, empty, objective, violation, domain, artificial, on_artificial_face, bound }
+    }
+
+    /// Whether Y(x) is proved empty: by propagation and branching on the constraints alone, without any box that the
+    /// problem does not have.
+    fn is_empty(&self, x: &[f64], starts: &[Vec<f64>], settings: &Settings) -> bool {
+        let mut task = self.follower_task(x, None, 0.0);
+        match narrowed(&task, f64::INFINITY) {
+            None => return true,
+            Some(natural) => task.domain = natural,
+        }
+        let limits = Limits { nodes: settings.nodes.min(2000), delta: 0.0, ..Limits::default() };
+        Prover::new(&task, limits).run(starts).ended == Ended::Empty
+    }
+}
+
+impl Formulas {
+    /// f(x, y), if defined, and an upper bound of the largest violation of the follower's constraints.
+    pub fn answer(&self, x: &[f64], y: &[f64]) -> (Option<Interval>, f64) {
+        let mut sweep = Sweep::<Interval>::new(&self.program);
+        let at: Vec<_> = x.iter().chain(y).map(|&v| Interval::point(v)).collect();
+        sweep.forward(&self.program, &at);
+        let mut violation = outside(&self.domain[self.n..], y);
+        for &r in &self.follower.inequalities {
+            let by = sweep.value(&self.program, r).hi();
+            violation = violation.max(if sweep.defined(&self.program, r) { by } else { f64::INFINITY });
+        }
+        for &r in &self.follower.equalities {
+            let by = sweep.value(&self.program, r).mag();
+            violation = violation.max(if sweep.defined(&self.program, r) { by } else { f64::INFINITY });
+        }
+        let f = self.follower.objective;
+        (sweep.defined(&self.program, f).then(|| sweep.value(&self.program, f)), violation)
+    }
+}
+
+/// How far `y` lies outside a box, at most.
+pub(super) fn outside(domain: &[Interval], y: &[f64]) -> f64 {
+    let mut violation = 0.0_f64;
+    for (z, &v) in domain.iter().zip(y) {
+        let below = Interval::point(z.lo()) - Interval::point(v);
+        let above = Interval::point(v) - Interval::point(z.hi());
+        for (end, by) in [(z.lo(), below), (z.hi(), above)] {
+            if end.is_finite() {
+                violation = violation.max(by.hi());
+            }
+        }
+    }
+    violation
+}
+
+/// The box after propagation of all constraints and "objective <= beat"; `None` if nothing is left.
+pub(super) fn narrowed(task: &Task, beat: f64) -> Option<Vec<Interval>> {
+    let mut allowed = vec![Interval::at_most(0.0); task.program.roots()];
+    allowed[0] = Interval::at_most(beat);
+    allowed[1 + task.inequalities..].fill(Interval::ZERO);
+    let mut domain = task.domain.clone();
+    let mut sweep = Sweep::new(&task.program);
+    for _ in 0..8 {
+        match sweep.contract(&task.program, &allowed, &mut domain) {
+            Contracted::Empty => return None,
+            Contracted::Same => break,
+            Contracted::Smaller => {}
+        }
+    }
+    Some(domain)
+}
+
+/// The box with its infinite ends replaced by artificial ones.
+pub(super) fn boxed(natural: &[Interval], y: Option<&[f64]>, radius: f64) -> Vec<Interval> {
+    let largest = y.map_or(0.0, |y| y.iter().fold(0.0, |m: f64, v| m.max(v.abs())));
+    let radius = radius.max(2.0 * largest);
+    let place = |(j, z): (usize, &Interval)| {
+        let centre = y.map_or_else(|| z.clamp(0.0), |y| z.clamp(y[j]));
+        z.intersect(Interval::new(
+            if z.lo().is_finite() { z.lo() } else { centre - radius },
+            if z.hi().is_finite() { z.hi() } else { centre + radius },
+        ))
+    };
+    natural.iter().enumerate().map(place).collect()
+}

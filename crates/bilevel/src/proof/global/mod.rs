@@ -1,0 +1,350 @@
+//! A proved lower bound of the bilevel problem: of F over all (x, y) in a box with y in S(x) and the leader's
+//! constraints met.
+//!
+//! ```text
+//! mod.rs         the best-first loop over boxes of (x, y), incumbents
+//! cut.rs         value-function cuts f(x, y) <= f(x, ȳ(x)) with an affine ȳ that is proved feasible
+//! stationary.rs  boxes in which the follower can always do better (Fritz John in y)
+//! ```
+//!
+//! On each box the relaxation {G, g, h, cuts} is bounded like any minimisation (propagation, mean values, Lagrangian
+//! second-order bound). Upper values come from points at which the follower's gap is proved; the bound itself needs
+//! none of them to be right: it never claims more than the upper value it was given. The bound is one for the
+//! pessimistic problem too, since φ_p >= φ_o.
+
+mod cut;
+mod stationary;
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::rc::Rc;
+
+use super::follower::{Settings, boxed};
+use super::interval::Interval;
+use super::minimum::{Limits, Node, Prover, Task};
+use super::problem::{Formulas, ProofError};
+use super::program::{Contracted, Sweep};
+use cut::{Cut, CutMaker};
+use stationary::Stationary;
+
+/// Work and aims of the global search.
+#[derive(Clone, Debug)]
+pub struct GlobalSettings {
+    /// Most boxes looked at.
+    pub nodes: usize,
+    /// Relative gap at which the search ends: upper - lower <= gap max(1, |upper|).
+    pub gap: f64,
+    /// Follower gap, relative to 1 + |f|, up to which a point counts as bilevel feasible.
+    pub follower_gap: f64,
+    /// An upper value taken for true without proof; the bound never exceeds it.
+    pub assumed_upper: f64,
+    /// Half-width of the artificial box around the known points where a variable has no bound; at least twice their
+    /// size.
+    pub radius: f64,
+    /// Whether to look for incumbents besides the given points.
+    pub search: bool,
+}
+
+impl Default for GlobalSettings {
+    fn default() -> Self {
+        Self { nodes: 20_000, gap: 1e-3, follower_gap: 1e-6, assumed_upper: f64::INFINITY, radius: 10.0, search: true }
+    }
+}
+
+/// A bilevel feasible point with what is proved of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Incumbent {
+    /// The leader's variables.
+    pub x: Vec<f64>,
+    /// The follower's answer.
+    pub y: Vec<f64>,
+    /// F(x, y).
+    pub value: Interval,
+    /// Proved upper bound of f(x, y) - v(x).
+    pub follower_gap: f64,
+}
+
+/// What was proved.
+#[derive(Clone, Debug)]
+pub struct GlobalProof {
+    /// Every bilevel feasible point of the box has F at least this; +inf if there is none.
+    pub lower: f64,
+    /// The best incumbent.
+    pub incumbent: Option<Incumbent>,
+    /// Upper minus lower, relative to max(1, |upper|); +inf without an upper value.
+    pub gap: f64,
+    /// Whether the aim was reached.
+    pub closed: bool,
+    /// The box that the statement is about.
+    pub domain: Vec<Interval>,
+    /// Variables (the leader's first) in which the box is artificial.
+    pub artificial: Vec<usize>,
+    /// Boxes looked at.
+    pub nodes: usize,
+}
+
+/// A box of (x, y) with its bound and what its children inherit.
+struct Place {
+    node: Node,
+    cuts: Vec<Rc<Cut>>,
+}
+
+impl PartialEq for Place {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+impl Eq for Place {}
+impl PartialOrd for Place {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Place {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.node.cmp(&other.node)
+    }
+}
+
+/// The search.
+struct Search<'a> {
+    formulas: &'a Formulas,
+    settings: &'a GlobalSettings,
+    maker: CutMaker<'a>,
+    stationary: Stationary<'a>,
+    upper: f64,
+    incumbent: Option<Incumbent>,
+    domain: Vec<Interval>,
+}
+
+impl Formulas {
+    /// Proves a lower bound of F over all bilevel feasible points, and looks for incumbents, starting from `points`.
+    ///
+    /// # Errors
+    /// Points of the wrong length or with entries that are not finite.
+    pub fn global(
+        &self,
+        points: &[(Vec<f64>, Vec<f64>)],
+        settings: &GlobalSettings,
+    ) -> Result<GlobalProof, ProofError> {
+        for (x, y) in points {
+            Self::check_point("leader", x, self.n)?;
+            Self::check_point("follower", y, self.m)?;
+        }
+        let mut search = Search {
+            formulas: self,
+            settings,
+            maker: CutMaker::new(self),
+            stationary: Stationary::new(self),
+            upper: settings.assumed_upper,
+            incumbent: None,
+            domain: self.domain.clone(),
+        };
+        for (x, y) in points {
+            search.offer(x, y);
+        }
+        Ok(search.run(points))
+    }
+
+    /// The relaxation on a box: F over G, g, h and the cuts.
+    fn relaxation(&self, cuts: &[Rc<Cut>], domain: Vec<Interval>) -> Task {
+        let mut builder = super::program::Builder::new();
+        let variables: Vec<_> = (0..self.n + self.m).map(|v| builder.variable(v)).collect();
+        let all = builder.import(&self.program, &variables);
+        let mut roots = vec![all[self.leader.objective]];
+        roots.extend(self.leader.inequalities.iter().chain(&self.follower.inequalities).map(|&r| all[r]));
+        for cut in cuts {
+            roots.push(cut.root(self, &mut builder, all[self.follower.objective]));
+        }
+        let inequalities = roots.len() - 1;
+        roots.extend(self.leader.equalities.iter().chain(&self.follower.equalities).map(|&r| all[r]));
+        let equalities = roots.len() - 1 - inequalities;
+        Task { program: builder.finish(&roots, self.n + self.m), inequalities, equalities, domain }
+    }
+}
+
+impl Search<'_> {
+    /// Takes (x, y) as incumbent if it is proved to be bilevel feasible and is better.
+    fn offer(&mut self, x: &[f64], y: &[f64]) {
+        let point = [x, y].concat();
+        if point.iter().zip(&self.domain).any(|(&v, z)| !z.contains(v)) {
+            return;
+        }
+        let settings = Settings { nodes: 2000, gap: 0.1 * self.settings.follower_gap, ..Settings::default() };
+        let tolerances = super::check::Tolerances { gap: self.settings.follower_gap, ..Default::default() };
+        let Ok(proof) = self.formulas.check(x, y, false, &tolerances, &settings) else {
+            return;
+        };
+        let (Some(value), Some(gap), Some(f)) = (proof.upper, proof.follower.gap(), proof.follower.objective) else {
+            return;
+        };
+        let accepted = tolerances.violation * (1.0 + point.iter().fold(0.0, |m: f64, v| m.max(v.abs())));
+        let feasible = proof.leader_violation <= accepted && proof.follower.violation <= accepted;
+        if feasible && gap <= self.settings.follower_gap * (1.0 + f.mag()) {
+            let better = self.incumbent.as_ref().is_none_or(|known| value.hi() < known.value.hi());
+            if better {
+                self.incumbent = Some(Incumbent { x: x.to_vec(), y: y.to_vec(), value, follower_gap: gap });
+            }
+            self.upper = self.upper.min(value.hi());
+        }
+    }
+
+    /// Looks for an incumbent at `x`: the follower's answer that is best for the leader.
+    fn try_leader(&mut self, x: &[f64]) {
+        let settings = Settings { nodes: 1000, gap: 1e-8, ..Settings::default() };
+        let Ok(follower) = self.formulas.follower(x, None, &settings) else {
+            return;
+        };
+        if let Ok(Some(hyper)) = self.formulas.hyper(x, &follower, 1e-8, 1e-5, &settings) {
+            if let Some(best) = hyper.best.filter(|best| best.value.hi() < self.upper) {
+                self.offer(x, &best.point);
+            }
+        }
+        for answer in [follower.bound.strict, follower.bound.within].into_iter().flatten() {
+            self.offer(x, &answer.point);
+        }
+    }
+
+    fn enough(&self) -> f64 {
+        if self.upper.is_finite() { self.upper - self.settings.gap * self.upper.abs().max(1.0) } else { f64::INFINITY }
+    }
+
+    /// The box of the statement: bounds, propagation, and artificial ends for what is left unbounded.
+    fn frame(&mut self, points: &[(Vec<f64>, Vec<f64>)]) -> (Vec<usize>, bool) {
+        let task = self.formulas.relaxation(&[], self.formulas.domain.clone());
+        let mut domain = task.domain.clone();
+        let mut allowed = vec![Interval::at_most(0.0); task.program.roots()];
+        allowed[0] = Interval::at_most(self.upper);
+        allowed[1 + task.inequalities..].fill(Interval::ZERO);
+        let mut sweep = Sweep::new(&task.program);
+        for _ in 0..8 {
+            match sweep.contract(&task.program, &allowed, &mut domain) {
+                Contracted::Empty => return (Vec::new(), true),
+                Contracted::Same => break,
+                Contracted::Smaller => {}
+            }
+        }
+        let artificial = (0..domain.len()).filter(|&v| !domain[v].is_bounded()).collect();
+        let centre = points.first().map(|(x, y)| [x.as_slice(), y.as_slice()].concat());
+        self.domain = boxed(&domain, centre.as_deref(), self.settings.radius);
+        (artificial, false)
+    }
+
+    fn run(mut self, points: &[(Vec<f64>, Vec<f64>)]) -> GlobalProof {
+        let (artificial, empty) = self.frame(points);
+        if empty {
+            return self.report(f64::INFINITY, artificial, 0);
+        }
+        let base = self.formulas.relaxation(&[], self.domain.clone());
+        let root = Node {
+            domain: self.domain.clone(),
+            lower: f64::NEG_INFINITY,
+            centre: points.first().map_or_else(Vec::new, |(x, y)| [x.as_slice(), y.as_slice()].concat()),
+            multipliers: Vec::new(),
+            split: 0,
+        };
+        let mut heap = BinaryHeap::new();
+        let mut discarded = f64::INFINITY;
+        let mut nodes = 1;
+        self.file(Place { node: root, cuts: Vec::new() }, &base, &mut heap, &mut discarded, nodes);
+        while let Some(place) = heap.pop() {
+            let floor = place.node.lower.min(discarded);
+            if place.node.lower >= self.enough() || nodes >= self.settings.nodes {
+                return self.report(floor, artificial, nodes);
+            }
+            let z = place.node.domain[place.node.split];
+            let middle = z.mid();
+            if !(z.lo() < middle && middle < z.hi()) {
+                discarded = discarded.min(place.node.lower);
+                continue;
+            }
+            for half in [Interval::new(z.lo(), middle), Interval::new(middle, z.hi())] {
+                let mut node = place.node.clone();
+                node.domain[node.split] = half;
+                nodes += 1;
+                self.file(Place { node, cuts: place.cuts.clone() }, &base, &mut heap, &mut discarded, nodes);
+            }
+        }
+        self.report(discarded, artificial, nodes)
+    }
+
+    /// Looks at a box, then keeps it or writes its bound down.
+    fn file(&mut self, mut place: Place, base: &Task, heap: &mut BinaryHeap<Place>, discarded: &mut f64, count: usize) {
+        self.examine(&mut place, base, count);
+        if place.node.lower >= self.enough() {
+            *discarded = discarded.min(place.node.lower);
+        } else {
+            heap.push(place);
+        }
+    }
+
+    /// Bounds a box. Its domain only loses points that are not bilevel feasible or worse than the upper value: rules
+    /// that speak of the relaxation's minimiser alone (monotonicity) work on a copy, because later cuts change that
+    /// minimiser.
+    fn examine(&mut self, place: &mut Place, base: &Task, count: usize) {
+        let (n, m) = (self.formulas.n, self.formulas.m);
+        let Place { node, cuts } = place;
+        if !self.narrow(base, &mut node.domain) || self.stationary.excludes(&node.domain) {
+            node.lower = f64::INFINITY;
+            return;
+        }
+        if let Some(cut) = self.maker.make(&node.domain, &node.centre) {
+            cuts.truncate(1);
+            cuts.insert(0, Rc::new(cut));
+        }
+        let mut task = self.formulas.relaxation(cuts, node.domain.clone());
+        if !self.narrow(&task, &mut node.domain) {
+            node.lower = f64::INFINITY;
+            return;
+        }
+        task.domain.clone_from(&node.domain);
+        if node.multipliers.len() + 1 != task.program.roots() {
+            node.multipliers = vec![0.0; task.program.roots() - 1];
+        }
+        let mut copy = node.clone();
+        copy.lower = f64::NEG_INFINITY;
+        // No point of the relaxation counts as a candidate: it need not be bilevel feasible.
+        let limits = Limits { enough: self.enough(), beat: self.upper, gap: 0.0, delta: -1.0, ..Limits::default() };
+        let mut prover = Prover::new(&task, limits);
+        let found = prover.examine(&mut copy);
+        node.lower = node.lower.max(found);
+        if node.lower >= self.enough() {
+            return;
+        }
+        node.centre = copy.centre;
+        node.multipliers = copy.multipliers;
+        prover.aim(node);
+        if self.settings.search && node.centre.len() == n + m && worth_a_try(count) {
+            let x: Vec<_> = node.centre[..n].to_vec();
+            self.try_leader(&x);
+        }
+    }
+
+    /// Propagation on a box; false if nothing is left.
+    fn narrow(&self, task: &Task, domain: &mut [Interval]) -> bool {
+        let mut allowed = vec![Interval::at_most(0.0); task.program.roots()];
+        allowed[0] = Interval::at_most(self.upper);
+        allowed[1 + task.inequalities..].fill(Interval::ZERO);
+        let mut sweep = Sweep::new(&task.program);
+        (0..2).all(|_| sweep.contract(&task.program, &allowed, domain) != Contracted::Empty)
+    }
+
+    /// Boxes were cut by F <= upper, so that nothing above the upper value is claimed.
+    fn report(self, lower: f64, artificial: Vec<usize>, nodes: usize) -> GlobalProof {
+        let lower = lower.min(self.upper);
+        let gap = if self.upper.is_finite() {
+            ((Interval::point(self.upper) - Interval::point(lower)) / Interval::point(self.upper.abs().max(1.0))).hi()
+        } else {
+            f64::INFINITY
+        };
+        let closed = gap <= self.settings.gap * (1.0 + 1e-9) || lower == f64::INFINITY;
+        GlobalProof { lower, incumbent: self.incumbent, gap, closed, domain: self.domain, artificial, nodes }
+    }
+}
+
+/// Incumbents are looked for often at first, then rarely.
+fn worth_a_try(count: usize) -> bool {
+    count < 4 || count.is_power_of_two() || count % 64 == 0
+}

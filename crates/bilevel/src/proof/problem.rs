@@ -1,0 +1,298 @@
+//! A bilevel problem's formulas as programs.
+//!
+//! Everything that the proofs need of a problem is here: both objectives, the constraints with opposite pairs of
+//! inequalities joined to equalities, and the fixed sets as bounds and constraints. The bounds and data of sets are
+//! taken as the `f64` that they are.
+
+use super::interval::Interval;
+use super::minimum::Task;
+use super::program::{Builder, CompileError, Compiler, Program, Sweep, Unary};
+use crate::problem::{Function, Problem, Side};
+use crate::set::{ConvexSet, Description, Set};
+
+/// Largest number of scalar operations of one formula.
+const LARGEST: usize = 2_000_000;
+
+/// A problem that proofs cannot be made of.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProofError {
+    /// A user's own code cannot be run in intervals.
+    #[error("{0} is code, not a formula: nothing can be proved of it")]
+    Code(&'static str),
+    /// A formula that is too large or invalid.
+    #[error("{place}: {error}")]
+    Formula {
+        /// Which function.
+        place: &'static str,
+        /// What is wrong.
+        error: CompileError,
+    },
+    /// A point of the wrong length, or with entries that are no numbers.
+    #[error("the {level}'s point must have {expected} finite values")]
+    Point {
+        /// Whose point.
+        level: &'static str,
+        /// Values needed.
+        expected: usize,
+    },
+}
+
+/// One level's part of the program's roots.
+#[derive(Clone, Debug, Default)]
+pub struct LevelRoots {
+    /// The objective.
+    pub objective: usize,
+    /// The inequalities (<= 0).
+    pub inequalities: Vec<usize>,
+    /// The equalities (= 0).
+    pub equalities: Vec<usize>,
+}
+
+/// A problem as a program in (x, y), with its roots and its bounds.
+#[derive(Clone, Debug)]
+pub struct Formulas {
+    /// Number of the leader's variables, which come first.
+    pub n: usize,
+    /// Number of the follower's variables.
+    pub m: usize,
+    /// All functions.
+    pub program: Program,
+    /// The leader's functions.
+    pub leader: LevelRoots,
+    /// The follower's functions.
+    pub follower: LevelRoots,
+    /// Bounds of all variables from the fixed sets, infinite where there is none.
+    pub domain: Vec<Interval>,
+}
+
+/// The operations of one level while it is read.
+struct Draft {
+    objective: u32,
+    inequalities: Vec<u32>,
+    equalities: Vec<u32>,
+}
+
+impl Formulas {
+    /// Reads a problem.
+    ///
+    /// # Errors
+    /// A user's own code in place of a formula, or a formula that is too large.
+    pub fn new(problem: &Problem) -> Result<Self, ProofError> {
+        let (n, m) = (problem.n(), problem.m());
+        let mut compiler = Compiler::new(n, m, LARGEST);
+        let mut domain = vec![Interval::ENTIRE; n + m];
+        let leader = draft(&mut compiler, problem.leader(), 0, &mut domain, "the leader's objective or constraint")?;
+        let follower =
+            draft(&mut compiler, problem.follower(), n, &mut domain, "the follower's objective or constraint")?;
+        Ok(Self::assemble(&compiler.builder, n, m, leader, follower, domain))
+    }
+
+    /// From operations: the objectives and inequalities (<= 0) of both levels, as tests state them.
+    pub fn from_parts(
+        builder: &Builder,
+        n: usize,
+        m: usize,
+        upper: (u32, Vec<u32>),
+        lower: (u32, Vec<u32>),
+        domain: Vec<Interval>,
+    ) -> Self {
+        let side = |(objective, inequalities)| Draft { objective, inequalities, equalities: Vec::new() };
+        Self::assemble(builder, n, m, side(upper), side(lower), domain)
+    }
+
+    fn assemble(builder: &Builder, n: usize, m: usize, leader: Draft, follower: Draft, domain: Vec<Interval>) -> Self {
+        let mut builder = builder.clone();
+        let mut roots = Vec::new();
+        let mut place = |side: Draft| {
+            let side = joined(&mut builder, side, n + m);
+            let mut put = |root: u32| {
+                roots.push(root);
+                roots.len() - 1
+            };
+            LevelRoots {
+                objective: put(side.objective),
+                inequalities: side.inequalities.into_iter().map(&mut put).collect(),
+                equalities: side.equalities.into_iter().map(&mut put).collect(),
+            }
+        };
+        let (leader, follower) = (place(leader), place(follower));
+        Self { n, m, program: builder.finish(&roots, n + m), leader, follower, domain }
+    }
+
+    /// The follower's problem at `x`, in y alone: minimise f (or another root) over Y(x), perhaps relaxed by `delta`.
+    pub fn follower_task(&self, x: &[f64], objective: Option<usize>, delta: f64) -> Task {
+        let mut builder = Builder::new();
+        let with: Vec<_> = (0..self.n + self.m)
+            .map(|v| if v < self.n { builder.number(x[v]) } else { builder.variable(v - self.n) })
+            .collect();
+        let all = builder.import(&self.program, &with);
+        let mut roots = vec![match objective {
+            Some(root) => all[root],
+            None => builder.number(0.0),
+        }];
+        let mut inequalities = 0;
+        let relaxed = builder.number(delta);
+        for &r in &self.follower.inequalities {
+            roots.push(builder.sub(all[r], relaxed));
+            inequalities += 1;
+        }
+        let mut equalities = 0;
+        for &r in &self.follower.equalities {
+            if delta > 0.0 {
+                roots.push(builder.sub(all[r], relaxed));
+                let negative = builder.apply(Unary::Neg, all[r]);
+                roots.push(builder.sub(negative, relaxed));
+                inequalities += 2;
+            } else {
+                roots.push(all[r]);
+                equalities += 1;
+            }
+        }
+        let domain = self.domain[self.n..].to_vec();
+        Task { program: builder.finish(&roots, self.m), inequalities, equalities, domain }
+    }
+
+    /// Checks a point of one level.
+    ///
+    /// # Errors
+    /// A wrong length or an entry that is not finite.
+    pub fn check_point(level: &'static str, point: &[f64], expected: usize) -> Result<(), ProofError> {
+        if point.len() == expected && point.iter().all(|v| v.is_finite()) {
+            return Ok(());
+        }
+        Err(ProofError::Point { level, expected })
+    }
+}
+
+fn draft(
+    compiler: &mut Compiler,
+    side: &Side,
+    offset: usize,
+    domain: &mut [Interval],
+    place: &'static str,
+) -> Result<Draft, ProofError> {
+    let compile = |compiler: &mut Compiler, function: &Function| match function {
+        Function::Formula { expr, .. } => compiler.formula(expr).map_err(|error| ProofError::Formula { place, error }),
+        Function::Custom(_) => Err(ProofError::Code(place)),
+    };
+    let objective = compile(compiler, &side.objective)?.first().copied();
+    let objective = objective.ok_or(ProofError::Formula { place, error: CompileError::Invalid })?;
+    let mut draft = Draft { objective, inequalities: Vec::new(), equalities: Vec::new() };
+    for constraint in &side.constraints {
+        let entries = compile(compiler, &constraint.function)?;
+        if constraint.is_equality() {
+            draft.equalities.extend(entries);
+        } else {
+            draft.inequalities.extend(entries);
+        }
+    }
+    add_set(&mut compiler.builder, &side.set, offset, domain, &mut draft);
+    Ok(draft)
+}
+
+/// A set as bounds and constraints on the variables from `offset`.
+fn add_set(b: &mut Builder, set: &Set, offset: usize, domain: &mut [Interval], draft: &mut Draft) {
+    match set {
+        Set::Product(product) => {
+            let mut start = offset;
+            for factor in product.factors() {
+                add_set(b, factor, start, domain, draft);
+                start += factor.ambient_dimension();
+            }
+        }
+        Set::L1Ball(ball) => {
+            let mut total = b.number(-ball.radius());
+            for (i, &c) in ball.centre().iter().enumerate() {
+                let (y, c) = (b.variable(offset + i), b.number(c));
+                let difference = b.sub(y, c);
+                let size = b.apply(Unary::Abs, difference);
+                total = b.add(total, size);
+            }
+            draft.inequalities.push(total);
+        }
+        _ => {
+            let mut description = Description::default();
+            set.describe(0, &mut description);
+            add_description(b, &description, offset, domain, draft);
+        }
+    }
+}
+
+fn add_description(b: &mut Builder, set: &Description, offset: usize, domain: &mut [Interval], draft: &mut Draft) {
+    for (i, (&lower, &upper)) in set.lower.iter().zip(&set.upper).enumerate() {
+        if let Some(z) = domain.get_mut(offset + i) {
+            *z = z.intersect(Interval::new(lower, upper));
+        }
+    }
+    let mut rows = vec![b.number(0.0); set.row_count()];
+    for &(row, variable, coefficient) in &set.rows {
+        let (y, a) = (b.variable(offset + variable), b.number(coefficient));
+        let term = b.mul(a, y);
+        rows[row] = b.add(rows[row], term);
+    }
+    for (row, (&lower, &upper)) in rows.into_iter().zip(set.row_lower.iter().zip(&set.row_upper)) {
+        let (low, high) = (b.number(lower.max(-f64::MAX)), b.number(upper.min(f64::MAX)));
+        if lower == upper {
+            draft.equalities.push(b.sub(row, low));
+            continue;
+        }
+        if upper < f64::INFINITY {
+            draft.inequalities.push(b.sub(row, high));
+        }
+        if lower > f64::NEG_INFINITY {
+            draft.inequalities.push(b.sub(low, row));
+        }
+    }
+    for ball in &set.balls {
+        let radius = b.number(ball.radius);
+        let mut total = b.apply(Unary::Square, radius);
+        total = b.apply(Unary::Neg, total);
+        for (i, &c) in ball.centre.iter().enumerate() {
+            let (y, c) = (b.variable(offset + ball.start + i), b.number(c));
+            let difference = b.sub(y, c);
+            let square = b.apply(Unary::Square, difference);
+            total = b.add(total, square);
+        }
+        draft.inequalities.push(total);
+    }
+}
+
+/// Joins opposite pairs of inequalities, g_i = -g_j, to equalities: found in the operations, and for affine functions
+/// by their coefficients.
+fn joined(builder: &mut Builder, side: Draft, variables: usize) -> Draft {
+    let Draft { objective, inequalities, mut equalities } = side;
+    let negatives: Vec<_> = inequalities.iter().map(|&g| builder.apply(Unary::Neg, g)).collect();
+    let rows: Vec<_> = inequalities.iter().map(|&g| affine_row(builder, g, variables)).collect();
+    let opposite = |i: usize, j: usize| {
+        negatives[i] == inequalities[j]
+            || match (&rows[i], &rows[j]) {
+                (Some(a), Some(b)) => a.iter().zip(b).all(|(a, b)| *a == -b),
+                _ => false,
+            }
+    };
+    let mut kept = vec![true; inequalities.len()];
+    for i in 0..inequalities.len() {
+        if let Some(j) = (i + 1..inequalities.len()).find(|&j| kept[i] && kept[j] && opposite(i, j)) {
+            (kept[i], kept[j]) = (false, false);
+            equalities.push(inequalities[i]);
+        }
+    }
+    let inequalities = inequalities.into_iter().zip(kept).filter_map(|(g, keep)| keep.then_some(g)).collect();
+    Draft { objective, inequalities, equalities }
+}
+
+/// Constant term and coefficients of an affine function, if they are known exactly.
+fn affine_row(builder: &Builder, root: u32, variables: usize) -> Option<Vec<f64>> {
+    let program = builder.finish(&[root], variables);
+    if program.degree(0) > 1 || !program.is_total(0) {
+        return None;
+    }
+    let mut sweep = Sweep::<Interval>::new(&program);
+    sweep.forward(&program, &vec![Interval::ZERO; variables]);
+    let mut row = vec![Interval::ZERO; variables];
+    sweep.gradient(&program, 0, &mut row);
+    row.push(sweep.value(&program, 0));
+    // Equal decimals in two rows are the same number; as intervals they could differ, so only points count.
+    row.iter().map(|z| z.is_point().then_some(z.lo())).collect()
+}

@@ -1,0 +1,30 @@
+//! Formulas as straight-line programs of scalar operations, to be run in intervals.
+//!
+//! ```text
+//! code.rs      the operations, and the builder that stores equal ones once and folds constants
+//! compile.rs   from the expression graph: vector operations are written out entry by entry
+//! number.rs    the arithmetics: Interval and f64
+//! sweep.rs     value, gradient (reverse), Hessian (forward over reverse)
+//! contract.rs  constraint propagation (HC4: forward values, backward projections)
+//! ```
+//!
+//! A program has variables, roots (the functions that are wanted), and a scratch memory [`Sweep`] per arithmetic.
+//! The real function that a root stands for is undefined where an operation on the way is (a logarithm of -1, a
+//! division by 0): enclosures speak of the points of the box where it is defined, and [`Sweep::defined`] says
+//! whether that is all of them. Rules that use derivatives need that.
+
+mod code;
+mod compile;
+mod contract;
+mod number;
+#[cfg(test)]
+mod precise;
+mod sweep;
+#[cfg(test)]
+pub(super) mod tests;
+
+pub use code::{Builder, Code, Program, Unary};
+pub use compile::{CompileError, Compiler};
+pub use contract::Contracted;
+pub use number::Number;
+pub use sweep::Sweep;
