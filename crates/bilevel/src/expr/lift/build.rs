@@ -123,9 +123,12 @@ impl<'a> Builder<'a> {
         };
         let one_sided = |slot: usize| !formula.ranges[slot].contains_inside(0.0);
         match &formula.nodes[id].op {
-            // Singular at the end of the domain only: smooth inside, where interior points stay.
-            Op::Map(Function::Power(_)) => position().map(|_| false),
-            Op::Map(Function::AbsPower(_)) if one_sided(formula.operand(id, 0, i)) => position().map(|_| false),
+            // Singular at the end of the domain only: smooth inside, where interior points stay. But a power below 1 that
+            // is convex has a kink: it is the power of a norm.
+            Op::Map(Function::Power(p)) => position().map(|_| *p < 1.0 && used.up),
+            Op::Map(Function::AbsPower(p)) if one_sided(formula.operand(id, 0, i)) => {
+                position().map(|_| *p < 1.0 && used.up)
+            }
             Op::NormP(p) if *p < 1.0 => position().map(|_| false),
             _ => position(),
         }
@@ -236,6 +239,14 @@ impl<'a> Builder<'a> {
                 t
             }
             Function::Huber(delta) => self.replace_huber(delta, z, before, part),
+            Function::Power(p) | Function::AbsPower(p) if p < 1.0 => {
+                let ranges = self.argument_ranges(part, part.components.len());
+                let root = |z: Range| z.at_least(0.0).increasing(f64::sqrt);
+                let bounds = self.image(part, &ranges, root, |_| Range::new(0.0, f64::INFINITY));
+                let t = self.auxiliary(before.sqrt(), &bounds);
+                self.at_most_zero(z / (&t + TINY) - &t);
+                t.pow(2.0 * p)
+            }
             Function::AbsPower(p) => {
                 let t = self.size(z, before, part, 0.0);
                 t.pow(p)
