@@ -10,3 +10,7 @@ pub mod minimum;
 pub mod problem;
 pub mod program;
 mod search;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

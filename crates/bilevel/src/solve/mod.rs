@@ -112,6 +112,11 @@ fn finish_status(solution: &mut Solution, options: &Options, runs: &[Run], watch
         let (status, message) = no_point(runs);
         solution.status = status;
         solution.message = message.to_string();
+    } else if solution.status == Status::Stuck && runs.iter().all(|run| run.lower_failure.is_some()) {
+        // Not one run found an answer of the follower: what is shown is no more than where the search began.
+        let (status, message) = no_point(runs);
+        solution.status = status;
+        solution.message = message.to_string();
     }
 }
 

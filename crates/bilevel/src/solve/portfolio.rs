@@ -60,7 +60,8 @@ pub fn starts(
         points.extend(screen.best(&first, count - 2));
     }
     let start = |(k, (x, y)): (usize, (Vec<f64>, Vec<f64>))| {
-        let schedule = if k == 0 { Schedule::homotopy() } else { Schedule::direct() };
+        let variables = problem.n() + problem.m();
+        let schedule = if k == 0 { Schedule::homotopy(variables) } else { Schedule::direct(variables) };
         Start { x, y, schedule, seed: options.seed.wrapping_add(k as u64) }
     };
     points.into_iter().take(count).enumerate().map(start).collect()

@@ -2,7 +2,7 @@
 
 use super::portfolio::{Start, value_model};
 use super::{Analysis, Options, without_point};
-use crate::certificate::{FollowerCheck, check_follower, check_kkt, violation};
+use crate::certificate::{FollowerCheck, check_follower, check_kkt, jointly_feasible, violation};
 use crate::lower::{LowerSolver, LowerStatus, Meter, Pool, PoolSettings, Regulariser};
 use crate::observe::Observer;
 use crate::problem::{At, Failures, FunctionEvaluator, NamedValues, Place, Problem, Side};
@@ -157,8 +157,12 @@ impl Chooser<'_> {
 
     fn status(&self, best: &Checked, certificate: &Certificate) -> (Status, String) {
         let gap = best.relative_gap();
+        if best.check.as_ref().is_some_and(|check| check.unbounded) {
+            let message = "the follower's objective decreases without bound at this x";
+            return (Status::FollowerUnbounded, message.to_string());
+        }
         if best.violation > VIOLATION {
-            return (Status::Stuck, format!("constraints are violated by {:.1e} (relative)", best.violation));
+            return self.violated(best);
         }
         if gap.is_infinite() {
             return (Status::Stuck, "the independent solve found no feasible answer of the follower here".to_string());
@@ -184,6 +188,18 @@ impl Chooser<'_> {
             }
             Some(s) => (Status::Feasible, format!("stationarity residual {:.1e}; {basis}", s.residual)),
             None => (Status::Feasible, format!("no stationarity residual could be computed; {basis}")),
+        }
+    }
+
+    /// Violations remain: is there any point that satisfies the constraints of both levels?
+    fn violated(&self, best: &Checked) -> (Status, String) {
+        let remaining = format!("constraints are violated by {:.1e} (relative)", best.violation);
+        let point = (best.candidate.x.as_slice(), best.candidate.y.as_slice());
+        if jointly_feasible(&self.analysis.levels, point, self.failures) {
+            (Status::Stuck, remaining)
+        } else {
+            let text = "no point satisfies the constraints of both levels, the follower's optimality left aside";
+            (Status::Infeasible, format!("{text}: a search from several points ended at violations; {remaining}"))
         }
     }
 
@@ -222,7 +238,7 @@ impl Chooser<'_> {
     fn kkt(&self, run: &Run, work: &mut Work) -> Option<crate::solution::KktPoint> {
         let point = run.smoothed.as_ref()?;
         let (x, y) = (point.x.clone(), point.y.clone());
-        let start = Start { x, y, schedule: Schedule::direct(), seed: self.options.seed.wrapping_add(FRESH) };
+        let start = Start { x, y, schedule: Schedule::direct(0), seed: self.options.seed.wrapping_add(FRESH) };
         let levels = &self.analysis.levels;
         let meter = Meter::unlimited();
         let model = value_model(&levels.follower, self.analysis, self.options, &start, self.failures, &meter);

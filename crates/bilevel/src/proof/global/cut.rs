@@ -81,33 +81,65 @@ impl<'a> CutMaker<'a> {
             *z = z.intersect(Interval::new(-1e4, 1e4));
         }
         let starts: Vec<Vec<f64>> = if near.len() == domain.len() { vec![near[n..].to_vec()] } else { Vec::new() };
-        let limits = Limits { nodes: 60, gap: 1e-4, ..Limits::default() };
+        let limits = Limits { nodes: 60, gap: 1e-7, ..Limits::default() };
         let bound = Prover::new(&task, limits).run(&starts);
         let best = bound.within.or(bound.strict)?;
-        let (mut shift, mut affine) = (0.0, true);
-        for _ in 0..5 {
-            let mut cut = if affine {
-                self.affine(domain, &centre, &best.point, shift)
-            } else {
-                Cut { slopes: vec![vec![0.0; n]; self.formulas.m], centre: centre.clone(), base: best.point.clone() }
-            };
-            if !affine && shift > 0.0 {
-                cut.base = self.answer_at(&centre, &best.point, shift);
-            }
-            self.tidy(&mut cut, domain);
-            let violation = self.violation(&cut, domain);
+        let mut shift = 0.0;
+        for _ in 0..3 {
+            let cut = self.affine(domain, &centre, &best.point, shift);
+            let (cut, violation) = self.settled(cut, domain);
             if violation <= 0.0 {
                 return Some(cut);
             }
-            if violation < 1.0 && shift < 1.0 && violation > 2.0 * shift - 1e-12 {
-                shift = 1.2 * violation + 1e-9 + shift;
-            } else if affine {
-                (affine, shift) = (false, 0.0);
-            } else {
-                return None;
+            if violation >= 1.0 || violation <= 2.0 * shift - 1e-12 {
+                break;
+            }
+            shift += 1.2 * violation + 1e-9;
+        }
+        self.constant(domain, &centre, &best.point)
+    }
+
+    /// A constant answer that is feasible over the whole x-box: the one at the middle, or at an end of the box.
+    fn constant(&mut self, domain: &[Interval], centre: &[f64], best: &[f64]) -> Option<Cut> {
+        let n = self.formulas.n;
+        let mut found: Option<(f64, Cut)> = None;
+        for k in 0..=2 * n {
+            let mut x = centre.to_vec();
+            if k > 0 {
+                let z = domain[(k - 1) / 2];
+                x[(k - 1) / 2] = if k % 2 == 1 { z.lo() } else { z.hi() };
+            }
+            let base = if k == 0 { best.to_vec() } else { self.answer_at(&x, best, 1e-9) };
+            let cut = Cut { slopes: vec![vec![0.0; n]; self.formulas.m], centre: centre.to_vec(), base };
+            let (cut, violation) = self.settled(cut, domain);
+            if violation <= 0.0 {
+                let at: Vec<_> = centre.iter().chain(&cut.base).copied().collect();
+                let value = self.objective(&at);
+                if found.as_ref().is_none_or(|(known, _)| value < *known) {
+                    found = Some((value, cut));
+                }
             }
         }
-        None
+        found.map(|(_, cut)| cut)
+    }
+
+    /// The cut with simple coefficients if that is feasible, else as it is; and its violation.
+    fn settled(&self, cut: Cut, domain: &[Interval]) -> (Cut, f64) {
+        let mut simple = cut.clone();
+        self.tidy(&mut simple, domain);
+        let violation = self.violation(&simple, domain);
+        if violation <= 0.0 {
+            return (simple, violation);
+        }
+        let raw = self.violation(&cut, domain);
+        if raw <= 0.0 || raw < violation { (cut, raw) } else { (simple, violation) }
+    }
+
+    /// f at a point, in ordinary rounding.
+    fn objective(&mut self, at: &[f64]) -> f64 {
+        let mut sweep = Sweep::<f64>::new(&self.program);
+        sweep.forward_root(&self.program, 0, at);
+        sweep.value(&self.program, 0)
     }
 
     /// A local answer of the follower at `x`, with the inequalities kept by `shift`.

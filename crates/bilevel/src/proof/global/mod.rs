@@ -43,13 +43,13 @@ pub struct GlobalSettings {
     /// Half-width of the artificial box around the known points where a variable has no bound; at least twice their
     /// size.
     pub radius: f64,
-    /// Whether to look for incumbents besides the given points.
+    /// Whether the given points and others are tried as incumbents; else the points only place the artificial box.
     pub search: bool,
 }
 
 impl Default for GlobalSettings {
     fn default() -> Self {
-        Self { nodes: 20_000, gap: 1e-3, follower_gap: 1e-6, assumed_upper: f64::INFINITY, radius: 10.0, search: true }
+        Self { nodes: 20_000, gap: 1e-3, follower_gap: 1e-8, assumed_upper: f64::INFINITY, radius: 10.0, search: true }
     }
 }
 
@@ -142,7 +142,7 @@ impl Formulas {
             incumbent: None,
             domain: self.domain.clone(),
         };
-        for (x, y) in points {
+        for (x, y) in points.iter().filter(|_| settings.search) {
             search.offer(x, y);
         }
         Ok(search.run(points))
@@ -193,14 +193,13 @@ impl Search<'_> {
 
     /// Looks for an incumbent at `x`: the follower's answer that is best for the leader.
     fn try_leader(&mut self, x: &[f64]) {
-        let settings = Settings { nodes: 1000, gap: 1e-8, ..Settings::default() };
+        let settings = Settings { nodes: 1000, gap: 1e-9, ..Settings::default() };
         let Ok(follower) = self.formulas.follower(x, None, &settings) else {
             return;
         };
-        if let Ok(Some(hyper)) = self.formulas.hyper(x, &follower, 1e-8, 1e-5, &settings) {
-            if let Some(best) = hyper.best.filter(|best| best.value.hi() < self.upper) {
-                self.offer(x, &best.point);
-            }
+        let best = self.formulas.hyper(x, &follower, 1e-9, 1e-5, &settings).ok().flatten().and_then(|hyper| hyper.best);
+        if let Some(best) = best.filter(|best| best.value.hi() < self.upper) {
+            self.offer(x, &best.point);
         }
         for answer in [follower.bound.strict, follower.bound.within].into_iter().flatten() {
             self.offer(x, &answer.point);
@@ -244,6 +243,7 @@ impl Search<'_> {
             centre: points.first().map_or_else(Vec::new, |(x, y)| [x.as_slice(), y.as_slice()].concat()),
             multipliers: Vec::new(),
             split: 0,
+            depth: 0,
         };
         let mut heap = BinaryHeap::new();
         let mut discarded = f64::INFINITY;
@@ -263,6 +263,7 @@ impl Search<'_> {
             for half in [Interval::new(z.lo(), middle), Interval::new(middle, z.hi())] {
                 let mut node = place.node.clone();
                 node.domain[node.split] = half;
+                node.depth += 1;
                 nodes += 1;
                 self.file(Place { node, cuts: place.cuts.clone() }, &base, &mut heap, &mut discarded, nodes);
             }
@@ -346,5 +347,5 @@ impl Search<'_> {
 
 /// Incumbents are looked for often at first, then rarely.
 fn worth_a_try(count: usize) -> bool {
-    count < 4 || count.is_power_of_two() || count % 64 == 0
+    count < 4 || count.is_power_of_two() || count.is_multiple_of(64)
 }

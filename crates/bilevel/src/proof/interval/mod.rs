@@ -286,7 +286,7 @@ impl Interval {
         if n == 0 {
             return Self::ONE;
         }
-        if n % 2 == 0 {
+        if n.is_multiple_of(2) {
             Interval { lo: power(self.mig(), n, mul_down), hi: power(self.mag(), n, mul_up) }
         } else {
             let end = |v: f64, toward: fn(f64, f64) -> f64, away: fn(f64, f64) -> f64| {

@@ -132,6 +132,8 @@ pub(in crate::proof) struct Node {
     pub(in crate::proof) multipliers: Vec<f64>,
     /// Variable to divide next.
     pub(in crate::proof) split: usize,
+    /// How often the whole box was divided to get here.
+    pub(in crate::proof) depth: usize,
 }
 
 impl PartialEq for Node {
@@ -146,9 +148,9 @@ impl PartialOrd for Node {
     }
 }
 impl Ord for Node {
-    /// The heap's first is the node with the smallest bound.
+    /// The heap's first is the node with the smallest bound; of equal ones, the deepest.
     fn cmp(&self, other: &Self) -> Ordering {
-        other.lower.total_cmp(&self.lower)
+        other.lower.total_cmp(&self.lower).then(self.depth.cmp(&other.depth))
     }
 }
 
@@ -310,6 +312,7 @@ impl<'a> Prover<'a> {
             centre: self.within.as_ref().map_or_else(Vec::new, |c| c.point.clone()),
             multipliers: self.best_multipliers.clone(),
             split: 0,
+            depth: 0,
         };
         self.file(root, &mut heap, &mut discarded);
         while let Some(node) = heap.pop() {
@@ -372,6 +375,7 @@ fn halves(node: &Node) -> Option<[Node; 2]> {
         return None;
     }
     let mut parts = [node.clone(), node.clone()];
+    parts.iter_mut().for_each(|part| part.depth += 1);
     parts[0].domain[node.split] = Interval::new(z.lo(), middle);
     parts[1].domain[node.split] = Interval::new(middle, z.hi());
     Some(parts)

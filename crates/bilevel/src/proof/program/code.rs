@@ -348,12 +348,10 @@ impl Builder {
             return a;
         }
         let divisor = self.constant_value(b);
-        if divisor.is_some_and(|d| !d.contains(0.0)) {
-            if let Some(folded) = self.fold(a, b, |a, b| a / b) {
-                return folded;
-            }
-        }
         let safe = divisor.is_some_and(|d| !d.contains(0.0));
+        if let Some(folded) = if safe { self.fold(a, b, |a, b| a / b) } else { None } {
+            return folded;
+        }
         let (p, _) = self.degrees(a, b);
         let mut facts = self.joined(a, b, if safe { p } else { 3 });
         facts.total &= safe;

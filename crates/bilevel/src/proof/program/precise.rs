@@ -26,8 +26,8 @@ fn two_product(a: f64, b: f64) -> Precise {
     Precise(p, a.mul_add(b, -p))
 }
 
-const LN2: Precise = Precise(0.6931471805599453, 2.3190468138462996e-17);
-const HALF_PI: Precise = Precise(1.5707963267948966, 6.123233995736766e-17);
+const LN2: Precise = Precise(std::f64::consts::LN_2, 2.3190468138462996e-17);
+const HALF_PI: Precise = Precise(std::f64::consts::FRAC_PI_2, 6.123233995736766e-17);
 
 impl Precise {
     fn scaled(self, by: f64) -> Self {
