@@ -15,7 +15,7 @@ use super::{Block, Range};
 use crate::expr::{Function, Matrix, Op};
 
 /// Stored entries and sorting steps after which nothing more is computed.
-const BUDGET: usize = 4_000_000;
+const BUDGET: usize = 1_000_000;
 
 /// A symmetric matrix of intervals: sorted entries of the upper triangle.
 #[derive(Clone, Debug, Default)]
