@@ -141,7 +141,7 @@ impl Screen<'_> {
             let mut x = corner.clone();
             set.project(&corner, &mut x);
             x
-        } else if k % 2 == 0 {
+        } else if k.is_multiple_of(2) {
             sampled(set, bounds, first, RADIUS, rng)
         } else {
             sampled(set, bounds, &vec![0.0; first.len()], NEAR_ZERO, rng)

@@ -169,7 +169,8 @@ impl Chooser<'_> {
             let y = self.settled(&point, &best.candidate.y);
             let upper = self.value(problem.leader(), &point, &y);
             let fine = violation(problem, &point, &y, self.failures) <= VIOLATION;
-            if !fine || !(last - upper > drop) {
+            let falling = last - upper > drop;
+            if !fine || !falling {
                 return None;
             }
             (drop, last) = (last - upper, upper);
