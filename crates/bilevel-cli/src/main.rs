@@ -32,9 +32,9 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Reads a problem, says what its structure is and which method `solve` would take, and checks derivatives.
-    Check(command::check::Arguments),
+    Check(Box<command::check::Arguments>),
     /// Solves a problem and prints the answer with its certificate.
-    Solve(command::solve::Arguments),
+    Solve(Box<command::solve::Arguments>),
 }
 
 /// Why a command gave no answer.

@@ -1,21 +1,110 @@
 //! Small problems with known answers, solved through the public face.
 
 use bilevel::prelude::*;
+use bilevel::solution::Rigor;
 
-fn solve(build: impl FnOnce(&mut Model) -> Result<Problem, ModelError>) -> Solution {
-    let mut model = Model::new();
-    build(&mut model).unwrap().solve(&Options::default())
+type Built = Result<Problem, ModelError>;
+
+fn upper(solution: &Solution) -> f64 {
+    solution.upper.unwrap_or(f64::NAN)
+}
+
+/// The follower copies the leader.
+fn copying(model: &mut Model, low: f64, high: f64) -> Result<(Expr, Expr), ModelError> {
+    let x = model.leader("x", 1).within(Bounds::new(low, high)?)?;
+    let y = model.follower("y", 1).free()?;
+    model.lower((&y - &x).norm2sq());
+    Ok((x, y))
 }
 
 #[test]
-fn quad1_reaches_two_and_not_less() {
-    let solution = solve(|model| {
-        let x = model.leader("x", 1).within(Bounds::new(-1.0, f64::INFINITY)?)?;
-        let y = model.follower("y", 1).free()?;
-        model.upper((&x - 1.0).norm2sq() + (&y + 1.0).norm2sq()).lower((&y - &x).norm2sq());
-        model.start(&[0.5], &[0.5]).build()
-    });
-    println!("{solution:?}");
+fn quad1_reaches_two_and_not_less() -> Result<(), ModelError> {
+    let mut model = Model::new();
+    let (x, y) = copying(&mut model, -1.0, f64::INFINITY)?;
+    let problem = model.upper((&x - 1.0).norm2sq() + (&y + 1.0).norm2sq()).start(&[0.5], &[0.5]).build()?;
+    let solution = problem.solve(&Options::default());
     assert_eq!(solution.status, Status::Solved);
-    assert!((solution.upper.unwrap() - 2.0).abs() < 1e-6);
+    assert!((upper(&solution) - 2.0).abs() < 1e-6, "{solution:?}");
+    let gap = solution.certificate.follower_gap.as_ref();
+    assert!(gap.is_some_and(|gap| gap.value <= 1e-8 && gap.rigor == Rigor::Proved), "{gap:?}");
+    Ok(())
+}
+
+#[test]
+fn a_leader_without_bounds_is_unbounded_and_not_solved() -> Result<(), ModelError> {
+    let mut model = Model::new();
+    let x = model.leader("x", 1).free()?;
+    let y = model.follower("y", 1).within(Bounds::new(0.0, 1.0)?)?;
+    let problem = model.upper((&x + &y).sum()).lower((&y - &x).norm2sq()).build()?;
+    assert_eq!(problem.solve(&Options::default()).status, Status::Unbounded);
+    Ok(())
+}
+
+#[test]
+fn a_narrow_global_minimum_of_the_follower_is_not_missed() -> Result<(), ModelError> {
+    let mut model = Model::new();
+    let x = model.leader("x", 1).within(Bounds::new(-5.0, 5.0)?)?;
+    let y = model.follower("y", 1).within(Bounds::new(-10.0, 10.0)?)?;
+    let needle = ((&y - 5.0).square() * -100.0).exp().sum();
+    let problem =
+        model.upper((&y - 3.0).norm2sq() + x.norm2sq()).lower((&y - &x).norm2sq() * 0.001 - needle).build()?;
+    let solution = problem.solve(&Options::default());
+    let y = solution.y.as_ref().and_then(|y| y.get("y")).map_or(f64::NAN, |y| y[0]);
+    assert!((y - 5.0).abs() < 0.1 || !solution.status.is_success(), "{solution:?}");
+    Ok(())
+}
+
+fn status_of(build: impl FnOnce(&mut Model) -> Built) -> Result<Status, ModelError> {
+    Ok(build(&mut Model::new())?.solve(&Options::default()).status)
+}
+
+#[test]
+fn statuses_say_what_is_wrong() -> Result<(), ModelError> {
+    let unbounded_follower = status_of(|model| {
+        let x = model.leader("x", 1).within(Bounds::new(-1.0, 1.0)?)?;
+        let y = model.follower("y", 1).free()?;
+        model.upper(x.norm2sq()).lower(y.sum()).build()
+    })?;
+    assert_eq!(unbounded_follower, Status::FollowerUnbounded);
+    let infeasible = status_of(|model| {
+        let (x, y) = copying(model, 0.0, 1.0)?;
+        model.upper(x.sum()).upper_subject_to((&x + &y).at_least(20.0)).build()
+    })?;
+    assert_eq!(infeasible, Status::Infeasible);
+    let not_a_number = status_of(|model| {
+        let (x, y) = copying(model, -3.0, -2.0)?;
+        model.upper(x.log().sum() + y.sum()).build()
+    })?;
+    assert_eq!(not_a_number, Status::Numerical);
+    Ok(())
+}
+
+#[test]
+fn the_pessimistic_attitude_says_that_it_is_not_handled() -> Result<(), ModelError> {
+    let mut model = Model::new();
+    let (x, y) = copying(&mut model, 0.0, 1.0)?;
+    let problem = model.upper((&x + &y).sum()).build()?;
+    let options = Options { attitude: Attitude::Pessimistic, ..Options::default() };
+    let solution = problem.solve(&options);
+    assert_eq!(solution.status, Status::Unsupported);
+    assert!(solution.x.is_none() && !solution.message.is_empty());
+    Ok(())
+}
+
+#[test]
+fn the_same_seed_gives_the_same_answer_with_any_number_of_threads() -> Result<(), ModelError> {
+    let mut model = Model::new();
+    let x = model.leader("x", 2).within(Bounds::new(-2.0, 2.0)?)?;
+    let y = model.follower("y", 2).within(Bounds::new(-2.0, 2.0)?)?;
+    let waves = (&y * 3.0).sin().sum() + (&x - &y).norm2sq();
+    let problem = model.upper(x.norm2sq() + (&y - 1.0).norm2sq()).lower(waves).build()?;
+    let run = |threads| {
+        let mut solution = problem.solve(&Options { threads, ..Options::default() });
+        solution.work.seconds = 0.0;
+        solution
+    };
+    let first = run(1);
+    assert_eq!(first, run(1));
+    assert_eq!(first, run(2));
+    Ok(())
 }

@@ -118,7 +118,7 @@ pub enum Op {
     /// (Σ|z_i|^p)^(1/p), p > 0; for p < 1 a quasi-norm. Smoothed through |z_i| -> abs_mu(z_i) for p > 1 and
     /// |z_i|^p -> (z_i² + mu²)^(p/2) for p < 1.
     NormP(f64),
-    /// Picks entries: out[i] = arg[indices[i]]. Indexing and slicing are gathers.
+    /// Picks entries: `out[i] = arg[indices[i]]`. Indexing and slicing are gathers.
     Gather(Arc<[usize]>),
     /// All arguments one after the other.
     Concat,

@@ -21,7 +21,7 @@ impl Normals {
 
     /// Adds the normal of `low <= value <= high` if a side is active; `normal` is the gradient of the value.
     pub fn push_range(&mut self, normal: Vec<f64>, value: f64, low: f64, high: f64) {
-        let near = |limit: f64| (value - limit).abs() <= ACTIVE * (1.0 + limit.abs());
+        let near = |limit: f64| limit.is_finite() && (value - limit).abs() <= ACTIVE * (1.0 + limit.abs());
         if low == high || near(low) {
             self.push(normal, low == high);
         } else if near(high) {
@@ -62,4 +62,27 @@ pub fn unit(d: usize, j: usize) -> Vec<f64> {
     let mut unit = vec![0.0; d];
     unit[j] = 1.0;
     unit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn infinite_limits_are_never_active() {
+        let mut normals = Normals::default();
+        normals.push_range(unit(1, 0), -3.1, f64::NEG_INFINITY, f64::INFINITY);
+        assert!(normals.is_empty());
+        normals.push_range(unit(1, 0), 2.0, f64::NEG_INFINITY, 2.0);
+        assert_eq!(normals.distance(&[-1.0]), Some(0.0));
+        assert_eq!(normals.distance(&[1.0]), Some(1.0));
+    }
+
+    #[test]
+    fn equalities_push_both_ways() {
+        let mut normals = Normals::default();
+        normals.push_range(unit(2, 1), 0.5, 0.5, 0.5);
+        assert_eq!(normals.distance(&[0.0, -4.0]), Some(0.0));
+        assert_eq!(normals.distance(&[3.0, 4.0]), Some(3.0));
+    }
 }

@@ -72,12 +72,12 @@ fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solution {
     }
     let failures = Failures::default();
     let analysis = Analysis::new(problem);
-    let screening = Meter::unlimited();
+    let screening = Meter::new(options.budget / 4);
     let starts = portfolio::starts(problem, &analysis, options, &screening, &failures);
     if let Err(message) = portfolio::check_start(problem, &starts, &failures) {
         return without_point(problem, options, Status::Numerical, message);
     }
-    let budget = options.budget / starts.len().max(1) as u64;
+    let budget = options.budget.saturating_sub(screening.used()) / starts.len().max(1) as u64;
     let run = |(number, start): (usize, &Start)| {
         portfolio::run(problem, &analysis, options, (number, start), budget, watch, &failures)
     };
@@ -109,6 +109,11 @@ fn finish_status(solution: &mut Solution, options: &Options, runs: &[Run], watch
         solution.status = Status::Budget;
         solution.message = format!("the budget of {} lower solves was used up; the best point so far", options.budget);
     } else if solution.x.is_none() {
+        let (status, message) = no_point(runs);
+        solution.status = status;
+        solution.message = message.to_string();
+    } else if solution.status == Status::Stuck && runs.iter().all(|run| run.lower_failure.is_some()) {
+        // Not one run found an answer of the follower: what is shown is no more than where the search began.
         let (status, message) = no_point(runs);
         solution.status = status;
         solution.message = message.to_string();

@@ -60,7 +60,8 @@ pub fn starts(
         points.extend(screen.best(&first, count - 2));
     }
     let start = |(k, (x, y)): (usize, (Vec<f64>, Vec<f64>))| {
-        let schedule = if k == 0 { Schedule::homotopy() } else { Schedule::direct() };
+        let variables = problem.n() + problem.m();
+        let schedule = if k == 0 { Schedule::homotopy(variables) } else { Schedule::direct(variables) };
         Start { x, y, schedule, seed: options.seed.wrapping_add(k as u64) }
     };
     points.into_iter().take(count).enumerate().map(start).collect()
@@ -104,6 +105,9 @@ impl Screen<'_> {
             FunctionEvaluator::new(&problem.leader().objective, problem.n(), problem.m(), self.failures);
         let mut points = Vec::new();
         for k in 0..count {
+            if self.meter.is_empty() {
+                break;
+            }
             let x = self.point(k, &first.0, &mut rng);
             let y = sampled(&problem.follower().set, self.analysis.bounds.follower(), &first.1, RADIUS, &mut rng);
             let answer = solver.solve(&x, &y, Smoothing::new(&Chks, SCREENING_MU), &Regulariser::default());
@@ -137,7 +141,7 @@ impl Screen<'_> {
             let mut x = corner.clone();
             set.project(&corner, &mut x);
             x
-        } else if k % 2 == 0 {
+        } else if k.is_multiple_of(2) {
             sampled(set, bounds, first, RADIUS, rng)
         } else {
             sampled(set, bounds, &vec![0.0; first.len()], NEAR_ZERO, rng)

@@ -109,9 +109,9 @@ pub fn optimality_residual(
 }
 
 /// The relaxed optimality system as a nonlinear programme in z = (x, ỹ, auxiliary variables of X, multipliers).
-struct KktProgramme<'a, 'v> {
-    n: usize,
-    size: usize,
+pub(super) struct KktProgramme<'a, 'v> {
+    pub(super) n: usize,
+    pub(super) size: usize,
     first_multiplier: usize,
     upper: FunctionEvaluator<'a>,
     lower: FunctionEvaluator<'a>,
@@ -128,11 +128,11 @@ struct KktProgramme<'a, 'v> {
     /// Values and Jacobian of the follower's functions over (x, ỹ) at the last point.
     components: Vec<f64>,
     component_jacobian: Dense,
-    first_complementarity: usize,
+    pub(super) first_complementarity: usize,
 }
 
 impl<'a, 'v> KktProgramme<'a, 'v> {
-    fn new(
+    pub(super) fn new(
         leader: &'a Leader,
         follower: &'a Follower,
         value: Option<&'v mut (dyn ValueModel + 'a)>,
@@ -168,7 +168,8 @@ impl<'a, 'v> KktProgramme<'a, 'v> {
         }
     }
 
-    fn start(&self, x: &[f64], y: &[f64], multipliers: &Multipliers) -> Vec<f64> {
+    /// z from (x, ỹ) and the follower's multipliers.
+    pub(super) fn start(&self, x: &[f64], y: &[f64], multipliers: &Multipliers) -> Vec<f64> {
         let mut z = [x, y].concat();
         for j in z.len()..self.first_multiplier {
             z.push(self.frame.lower[j].max(0.0).min(self.frame.upper[j]));
@@ -244,6 +245,26 @@ impl<'a, 'v> KktProgramme<'a, 'v> {
             }
         }
         weights
+    }
+
+    /// F at a point.
+    pub(super) fn upper_value(&mut self, at: At<'_>) -> f64 {
+        self.upper.value(at)
+    }
+
+    /// Gradients over z of the slacks that are active at z, equalities included; the Jacobian must have been computed there.
+    pub(super) fn active_slacks(&self, z: &[f64]) -> Vec<Vec<f64>> {
+        let inequalities = self.sides.inequalities.len();
+        let mut active = Vec::new();
+        for (k, side) in self.sides.all().enumerate() {
+            let multiplier = z[self.first_multiplier + k];
+            if k >= inequalities || self.slack(side, z) < multiplier {
+                let mut gradient = vec![0.0; z.len()];
+                self.add_slack_gradient(side, 1.0, &mut gradient);
+                active.push(gradient);
+            }
+        }
+        active
     }
 
     /// The gradient of f over z.

@@ -108,7 +108,7 @@ impl<'a> ValueFunctionProgramme<'a> {
 }
 
 /// Bounds and rows of both levels over z = (x, ỹ, auxiliary), and the value-function constraint as the last one.
-fn joint_frame(leader: &Leader, follower: &Follower) -> Frame {
+pub fn joint_frame(leader: &Leader, follower: &Follower) -> Frame {
     let n = follower.n;
     let width = n + follower.size() + leader.auxiliary(n);
     let stack = |own: &[f64], other: &[f64]| own.iter().chain(other).copied().collect::<Vec<f64>>();

@@ -1,8 +1,8 @@
 //! The smoothed value-function method [Alcantara & Takeda 2025, §2.3]: for mu_k, epsilon_k going down, an approximate KKT
 //! point of (VFP_epsilon^mu) by SQP from the last one (Remark 2.16); then the polish to follower gap 0.
 
-use super::{Leader, PolishSettings, ValueFunctionProgramme, polish};
-use crate::lower::{Follower, LowerSolver, LowerStatus, Meter, Regulariser};
+use super::{Leader, PolishSettings, Polished, ValueFunctionProgramme, implicit, optimality_residual, polish};
+use crate::lower::{Follower, LowerSolution, LowerSolver, LowerStatus, Meter, Regulariser};
 use crate::nlp::{self, sqp};
 use crate::observe::{Observer, Stage};
 use crate::problem::{Failures, Problem};
@@ -15,16 +15,25 @@ use crate::value::ValueModel;
 pub struct Schedule(pub Vec<(f64, f64)>);
 
 impl Schedule {
-    /// mu = 1, 1e-2, 1e-4, 1e-6 with epsilon = mu: steps of 1e-2 do as well as smaller ones.
-    pub fn homotopy() -> Self {
-        Self([1.0, 1e-2, 1e-4, 1e-6].map(|mu| (mu, mu)).to_vec())
+    /// mu = 1, 1e-2, 1e-4, 1e-6 with epsilon = mu: steps of 1e-2 do as well as smaller ones. With many variables the last
+    /// level is left out: it costs several times all others, and the finishing step starts as well from the one before.
+    pub fn homotopy(variables: usize) -> Self {
+        Self::levels(&[1.0, 1e-2, 1e-4, 1e-6], variables)
     }
 
     /// Starts at small levels: finds other basins than the homotopy does.
-    pub fn direct() -> Self {
-        Self([1e-3, 1e-6].map(|mu| (mu, mu)).to_vec())
+    pub fn direct(variables: usize) -> Self {
+        if variables > FEW { Self::levels(&[1e-2, 1e-4], variables) } else { Self::levels(&[1e-3, 1e-6], variables) }
+    }
+
+    fn levels(mu: &[f64], variables: usize) -> Self {
+        let last = if variables > FEW { 1e-4 } else { 0.0 };
+        Self(mu.iter().filter(|&&mu| mu >= last).map(|&mu| (mu, mu)).collect())
     }
 }
+
+/// Number of variables of both levels up to which the smallest levels are affordable.
+const FEW: usize = 20;
 
 /// Both forms of a problem's levels that the method works with.
 #[derive(Clone, Debug)]
@@ -202,7 +211,7 @@ impl<'a> SmoothedValue<'a> {
         z: &[f64],
         observer: &dyn Observer,
     ) -> nlp::Solution {
-        sqp::solve_with(programme, z, &sqp::Settings::default(), Some(&mut |_| !self.must_stop(observer)))
+        sqp::solve_with(programme, z, &stage_settings(), Some(&mut |_| !self.must_stop(observer)))
     }
 
     /// Stuck at a follower's local minimum that is not global, where the constraint qualification fails: starts the stage
@@ -275,6 +284,76 @@ impl<'a> SmoothedValue<'a> {
         if self.must_stop(observer) {
             return;
         }
+        let stop = || self.must_stop(observer);
+        let mut step = "polish";
+        let mut residual = f64::INFINITY;
+        if self.levels.convex && n > 0 {
+            let start = (x, answer.y.as_slice());
+            if let Some((x, y)) = implicit(leader, follower, start, smoothing, &self.failures, &self.meter, &stop) {
+                residual = self.residual((leader, follower), &x, &y, &mut solver).unwrap_or(f64::INFINITY);
+                let y = y[..m].to_vec();
+                run.candidates.push(Candidate { x, y, residual: Some(residual), source: "implicit" });
+                step = "implicit";
+            }
+        }
+        // Where the follower has several answers, or a constraint of the leader decides, y is free to move: the polish.
+        if residual > CONVERGED && !stop() {
+            let polished = self.polished((leader, follower), (x, y), &answer, models);
+            residual = residual.min(polished.as_ref().map_or(f64::INFINITY, |polished| polished.residual));
+            step = "polish";
+            if let Some(polished) = polished {
+                self.polish_candidates(run, polished, &mut solver);
+            }
+        }
+        observer.stage(&Stage {
+            start: number,
+            iteration: self.schedule.0.len(),
+            step,
+            mu: smoothing.mu(),
+            upper: f64::NAN,
+            gap: f64::NAN,
+            residual,
+            lower_solves: self.meter.used(),
+        });
+    }
+
+    /// The polished point itself, and the same x with a fresh answer of the follower.
+    fn polish_candidates(&self, run: &mut Run, polished: Polished, solver: &mut LowerSolver<'a>) {
+        let m = self.problem.m();
+        run.upper_evaluations += polished.evaluations;
+        let residual = Some(polished.residual);
+        let again = solver.solve(&polished.x, &polished.y, self.final_smoothing(), &Regulariser::default());
+        if again.status == LowerStatus::Solved {
+            let y = again.y[..m].to_vec();
+            run.candidates.push(Candidate { x: polished.x.clone(), y, residual, source: "polished answer" });
+        }
+        let y = polished.y[..m].to_vec();
+        run.candidates.push(Candidate { x: polished.x, y, residual, source: "polished" });
+    }
+
+    /// The residual of the combined optimality system at x and an answer ỹ.
+    fn residual(
+        &self,
+        (leader, follower): (&'a Leader, &'a Follower),
+        x: &[f64],
+        y: &[f64],
+        solver: &mut LowerSolver<'a>,
+    ) -> Option<f64> {
+        let smoothing = self.final_smoothing();
+        let answer = solver.solve(x, y, smoothing, &Regulariser::default());
+        let point = (x, answer.y.as_slice(), &answer.multipliers);
+        optimality_residual(leader, follower, point, &[], smoothing, &self.failures)
+    }
+
+    /// The polish from (x, y) with the multipliers of an answer of the follower at x.
+    fn polished(
+        &self,
+        (leader, follower): (&'a Leader, &'a Follower),
+        (x, y): (&[f64], &[f64]),
+        answer: &LowerSolution,
+        models: &dyn Fn(&'a Follower) -> Box<dyn ValueModel + 'a>,
+    ) -> Option<Polished> {
+        let smoothing = self.final_smoothing();
         let from = follower.extend(x, y);
         let mut value = (!self.levels.convex).then(|| models(follower));
         if let Some(value) = &mut value {
@@ -282,28 +361,7 @@ impl<'a> SmoothedValue<'a> {
             value.suggest(&from);
         }
         let start = (x, from.as_slice(), &answer.multipliers);
-        let polished = polish(leader, follower, start, value.as_deref_mut(), smoothing, &self.polish, &self.failures);
-        if let Some(polished) = polished {
-            run.upper_evaluations += polished.evaluations;
-            let own = polished.y[..m].to_vec();
-            let again = solver.solve(&polished.x, &polished.y, smoothing, &Regulariser::default());
-            let residual = Some(polished.residual);
-            if again.status == LowerStatus::Solved {
-                let y = again.y[..m].to_vec();
-                run.candidates.push(Candidate { x: polished.x.clone(), y, residual, source: "polished answer" });
-            }
-            observer.stage(&Stage {
-                start: number,
-                iteration: self.schedule.0.len(),
-                step: "polish",
-                mu: smoothing.mu(),
-                upper: f64::NAN,
-                gap: f64::NAN,
-                residual: polished.residual,
-                lower_solves: self.meter.used(),
-            });
-            run.candidates.push(Candidate { x: polished.x, y: own, residual, source: "polished" });
-        }
+        polish(leader, follower, start, value.as_deref_mut(), smoothing, &self.polish, &self.failures)
     }
 
     /// Exact where the follower has an exact smooth form, else the smallest smoothing that Newton's method resolves.
@@ -315,3 +373,10 @@ impl<'a> SmoothedValue<'a> {
 
 /// Violations above this after a stage mean that the stage failed.
 const STUCK: f64 = 1e-6;
+/// A polish with a residual above this did not converge.
+const CONVERGED: f64 = 1e-6;
+
+/// SQP on (VFP_epsilon^mu): v carries the lower solver's rounding, so that progress below that is none.
+fn stage_settings() -> sqp::Settings {
+    sqp::Settings { max_iterations: 60, progress_tolerance: 1e-10, ..sqp::Settings::default() }
+}

@@ -86,7 +86,7 @@ impl<'a> Builder<'a> {
         for (i, slot) in slots.clone().enumerate() {
             let (_, kink) = self.structure.smooth_and_kink(slot);
             if kink && !uses[slot].is_none() {
-                match self.judge(&node.op, slot, uses[slot]) {
+                match self.judge(id, i, uses[slot]) {
                     Ok(true) => components.push(i),
                     Ok(false) => {}
                     Err(reason) => return Err(NotLiftable::Atom { atom: self.original[id].to_string(), reason }),
@@ -107,8 +107,9 @@ impl<'a> Builder<'a> {
     }
 
     /// Whether a kink is to be replaced, or why it cannot be.
-    fn judge(&self, op: &Op, slot: usize, used: Use) -> Result<bool, &'static str> {
-        let curvature = self.structure.curvature_at(slot);
+    fn judge(&self, id: usize, i: usize, used: Use) -> Result<bool, &'static str> {
+        let formula = self.structure.formula();
+        let curvature = self.structure.curvature_at(formula.slots(id).start + i);
         let position = || {
             if used.bent {
                 Err("it stands inside of a function that does not keep convexity")
@@ -120,10 +121,15 @@ impl<'a> Builder<'a> {
                 Ok(true)
             }
         };
-        match op {
-            // Singular at the end of the domain only: smooth inside, where interior points stay.
-            Op::Map(Function::Power(_)) => position().map(|_| false),
-            Op::Map(Function::AbsPower(p)) | Op::NormP(p) if *p < 1.0 => position().map(|_| false),
+        let one_sided = |slot: usize| !formula.ranges[slot].contains_inside(0.0);
+        match &formula.nodes[id].op {
+            // Singular at the end of the domain only: smooth inside, where interior points stay. But a power below 1 that
+            // is convex has a kink: it is the power of a norm.
+            Op::Map(Function::Power(p)) => position().map(|_| *p < 1.0 && used.up),
+            Op::Map(Function::AbsPower(p)) if one_sided(formula.operand(id, 0, i)) => {
+                position().map(|_| *p < 1.0 && used.up)
+            }
+            Op::NormP(p) if *p < 1.0 => position().map(|_| false),
             _ => position(),
         }
     }
@@ -145,13 +151,22 @@ impl<'a> Builder<'a> {
         part.components.iter().map(of).collect()
     }
 
-    /// The bounds of variables that stand for a function of the first `count` entries of the part's argument: the image
-    /// of the argument's range where somebody counts on it, else `free`.
-    fn image(&self, part: &Part<'_>, count: usize, image: impl Fn(Range) -> Range, free: Range) -> Vec<Range> {
+    /// The ranges of the first `count` entries of the part's argument.
+    fn argument_ranges(&self, part: &Part<'_>, count: usize) -> Vec<Range> {
         let argument = self.structure.range(self.structure.nodes()[part.node].args[0]);
-        let entry = |i: usize| if part.whole { i } else { part.components[i] };
-        let of = |i: usize| if self.ranged[part.node] { image(argument[entry(i)]) } else { free };
-        (0..count).map(of).collect()
+        (0..count).map(|i| argument[if part.whole { i } else { part.components[i] }]).collect()
+    }
+
+    /// The bounds of variables that stand for a function of z, by z's ranges: the image of the range where somebody
+    /// counts on it, else `free`.
+    fn image(
+        &self,
+        part: &Part<'_>,
+        z: &[Range],
+        image: impl Fn(Range) -> Range,
+        free: impl Fn(Range) -> Range,
+    ) -> Vec<Range> {
+        z.iter().map(|&z| if self.ranged[part.node] { image(z) } else { free(z) }).collect()
     }
 
     /// Adds the constraint that all entries are at most 0.
@@ -223,20 +238,14 @@ impl<'a> Builder<'a> {
                 self.at_most_zero(z - &t);
                 t
             }
-            Function::Huber(delta) => {
-                let limit = self.graph.constant(delta);
-                let inner = before.min(&limit).max(&-limit);
-                let rest = (before - &inner).abs();
-                let count = part.components.len();
-                let clamp = |z: Range| z.increasing(|z| z.clamp(-delta, delta));
-                let beyond = |z: Range| z.abs().increasing(|size| (size - delta).max(0.0));
-                let inside = self.image(part, count, clamp, Range::ALL);
-                let outside = self.image(part, count, beyond, Range::ALL);
-                let a = self.auxiliary(inner, &inside);
-                let b = self.auxiliary(rest, &outside);
-                self.at_most_zero(z - &a - &b);
-                self.at_most_zero(&a - z - &b);
-                a.square() * 0.5 + b * delta
+            Function::Huber(delta) => self.replace_huber(delta, z, before, part),
+            Function::Power(p) | Function::AbsPower(p) if p < 1.0 => {
+                let ranges = self.argument_ranges(part, part.components.len());
+                let root = |z: Range| z.at_least(0.0).increasing(f64::sqrt);
+                let bounds = self.image(part, &ranges, root, |_| Range::new(0.0, f64::INFINITY));
+                let t = self.auxiliary(before.sqrt(), &bounds);
+                self.at_most_zero(z / (&t + TINY) - &t);
+                t.pow(2.0 * p)
             }
             Function::AbsPower(p) => {
                 let t = self.size(z, before, part, 0.0);
@@ -254,11 +263,39 @@ impl<'a> Builder<'a> {
 
     /// Variables t >= |z|.
     fn size(&mut self, z: &Expr, before: &Expr, part: &Part<'_>, least: f64) -> Expr {
-        let bounds = self.image(part, z.shape().len(), Range::abs, Range::new(least, f64::INFINITY));
+        let ranges = self.argument_ranges(part, z.shape().len());
+        let bounds = self.image(part, &ranges, Range::abs, |_| Range::new(least, f64::INFINITY));
         let t = self.auxiliary(before.abs(), &bounds);
         self.at_most_zero(z - &t);
         self.at_most_zero(-z - &t);
         t
+    }
+
+    /// a²/2 + delta b with |z - a| <= b. Where z has one sign only one side is needed, with b >= 0; the other side would
+    /// not be convex for a convex z >= 0.
+    fn replace_huber(&mut self, delta: f64, z: &Expr, before: &Expr, part: &Part<'_>) -> Expr {
+        let limit = self.graph.constant(delta);
+        let inner = before.min(&limit).max(&-limit);
+        let rest = (before - &inner).abs();
+        let ranges = self.argument_ranges(part, part.components.len());
+        let clamp = |z: Range| z.increasing(|z| z.clamp(-delta, delta));
+        let beyond = |z: Range| z.abs().increasing(|size| (size - delta).max(0.0));
+        let at_least_0 = |z: Range| if z.contains_inside(0.0) { Range::ALL } else { Range::new(0.0, f64::INFINITY) };
+        let inside = self.image(part, &ranges, clamp, |_| Range::ALL);
+        let outside = self.image(part, &ranges, beyond, at_least_0);
+        let a = self.auxiliary(inner, &inside);
+        let b = self.auxiliary(rest, &outside);
+        let entries = |keep: fn(Range) -> bool| (0..ranges.len()).filter(|&i| keep(ranges[i])).collect::<Vec<_>>();
+        for (side, keep) in
+            [(z - &a - &b, entries(|z| !z.is_nonpositive())), (&a - z - &b, entries(|z| !z.is_nonnegative()))]
+        {
+            if keep.len() == ranges.len() {
+                self.at_most_zero(side);
+            } else if !keep.is_empty() {
+                self.at_most_zero(side.gather(&keep));
+            }
+        }
+        a.square() * 0.5 + b * delta
     }
 
     fn replace_norms(&mut self, part: &Part<'_>, starts: &[usize]) -> Expr {
@@ -284,14 +321,34 @@ impl<'a> Builder<'a> {
 
     fn replace_norm_p(&mut self, part: &Part<'_>, p: f64) -> Expr {
         let z = self.whole_argument(part);
-        let before = self.original[self.structure.nodes()[part.node].args[0] as usize].clone();
-        let powers = if p >= 2.0 { z.abs_power(p) } else { self.size(&z, &before, part, 0.0).pow(p) };
+        let powers = if p >= 2.0 { z.abs_power(p) } else { self.sizes(part, &z).pow(p) };
         if p == 1.0 {
             return powers.sum();
         }
         let t = self.auxiliary(self.definition(part), &self.bounds(part, 0.0));
         self.at_most_zero(powers.sum() * (&t + TINY).pow(1.0 - p) - &t);
         t
+    }
+
+    /// The absolute values of all entries of a norm's argument: entries of one sign as they are, or negated, auxiliary
+    /// variables for the others.
+    fn sizes(&mut self, part: &Part<'_>, z: &Expr) -> Expr {
+        let argument = self.structure.nodes()[part.node].args[0];
+        let before = self.original[argument as usize].clone();
+        let ranges = self.structure.range(argument);
+        let signs: Vec<f64> = ranges.iter().map(|r| if r.is_nonpositive() { -1.0 } else { 1.0 }).collect();
+        let components: Vec<usize> = (0..ranges.len()).filter(|&i| ranges[i].contains_inside(0.0)).collect();
+        let signed = z * self.graph.constant_vector(&signs);
+        if components.is_empty() {
+            return signed;
+        }
+        if components.len() == ranges.len() {
+            return self.size(z, &before, part, 0.0);
+        }
+        let (chosen, chosen_before) = (z.gather(&components), before.gather(&components));
+        let some = Part { components: components.clone(), whole: false, ..*part };
+        let t = self.size(&chosen, &chosen_before, &some, 0.0);
+        patch(&signed, &t, &components)
     }
 }
 

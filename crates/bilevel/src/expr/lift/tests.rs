@@ -1,12 +1,14 @@
 //! The lifted problem against the original one.
 
+#![expect(clippy::neg_cmp_op_on_partial_ord, reason = "NaN marks what is not defined, and passes")]
+
 use bilevel_linalg::Dense;
 use proptest::prelude::*;
 
 use super::*;
 use crate::expr::structure::testing::{boxes, evaluate, genes, point, random_formula};
 use crate::expr::structure::{Block, Curvature, Range};
-use crate::expr::{Function, Graph, Level, Matrix, Op, Shape, concat};
+use crate::expr::{Function, Graph, Level, Matrix, Node, Op, Shape, concat};
 
 /// The largest entry of the lifted constraints beyond the given ones, and of the violations of the bounds of t.
 fn violation(lifted: &Lifted, given: usize, x: &[f64], full: &[f64]) -> f64 {
@@ -30,10 +32,11 @@ fn all_bounds(lifted: &Lifted, bounds: &VariableBounds) -> VariableBounds {
 }
 
 /// Atoms that stay: singular at the end of their domain, smooth inside.
-fn stays(op: &Op) -> bool {
-    match op {
+fn stays(structure: &Structure, node: &Node) -> bool {
+    match node.op {
         Op::Map(Function::Power(_)) => true,
-        Op::Map(Function::AbsPower(p)) | Op::NormP(p) => *p < 1.0,
+        Op::Map(Function::AbsPower(_)) => structure.range(node.args[0]).iter().any(|r| !r.contains_inside(0.0)),
+        Op::NormP(p) => p < 1.0,
         _ => false,
     }
 }
@@ -87,8 +90,50 @@ proptest! {
             for kink in structure.kinks(root, Block::Follower) {
                 let node = &structure.nodes()[kink as usize];
                 let all: Vec<String> = roots.iter().map(Expr::to_string).collect();
-                prop_assert!(stays(&node.op), "{node:?} is left of {f} and {c} in {all:?}");
+                prop_assert!(stays(&structure, node), "{node:?} is left of {f} and {c} in {all:?}");
             }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3000))]
+
+    /// On random pairs of points (y, t): the constraints of t are convex, and so is the objective of a convex formula.
+    #[test]
+    fn convexity_is_kept(
+        genes in genes(),
+        bounds in boxes(),
+        ends in prop::array::uniform2(prop::collection::vec(prop_oneof![Just(0.0), Just(1.0), 0.0..=1.0f64], 7)),
+        extra in prop::collection::vec(prop_oneof![Just(0.0), 0.0..2.0f64], 8),
+    ) {
+        let f = random_formula(&Graph::new(), &genes);
+        let Ok(lifted) = lift(&f, &[], &bounds) else { return Ok(()) };
+        let x = point(bounds.leader(), &ends[0][..2]);
+        let [a, b] = [0, 1].map(|k| {
+            let y = point(bounds.follower(), &ends[k][2..]);
+            let mut full = y.clone();
+            lifted.fill(&x, &y, &mut full);
+            // Within the bounds, off the values that belong to y.
+            for (i, (t, upper)) in full[5..].iter_mut().zip(&lifted.upper).enumerate() {
+                *t = (*t + extra[(i + 3 * k) % extra.len()]).min(*upper);
+            }
+            full
+        });
+        let middle: Vec<f64> = a.iter().zip(&b).map(|(a, b)| 0.5 * (a + b)).collect();
+        let convex = |g: &Expr| {
+            let [at_a, at_b, at_middle] = [&a, &b, &middle].map(|z| evaluate(g, &x, z));
+            (0..at_a.len()).all(|i| {
+                let excess = at_middle[i] - 0.5 * (at_a[i] + at_b[i]);
+                !(excess > 1e-7 * (1.0 + at_a[i].abs() + at_b[i].abs()))
+            })
+        };
+        for (constraint, _) in &lifted.constraints {
+            prop_assert!(convex(constraint), "{constraint}");
+        }
+        let structure = Structure::new(std::slice::from_ref(&f), &bounds).unwrap();
+        if structure.curvature(structure.roots()[0], Block::Follower).is_convex() {
+            prop_assert!(convex(&lifted.objective), "{}", lifted.objective);
         }
     }
 }
@@ -150,6 +195,8 @@ fn standard_followers_become_smooth_and_convex() {
     // Perspective functions are not known to the rules: the values decide, in the random test above.
     assert_eq!(lift(&(&loss + w.norm_p(1.5)), &[], &bounds).unwrap().auxiliaries(), 5);
     assert_eq!(lift(&(&loss + w.norm_p(3.0)), &[], &bounds).unwrap().auxiliaries(), 1);
+    let signed = concat(&[w.index(0), w.index(1).square()]).norm_p(1.5);
+    assert_eq!(lift(&signed, &[], &bounds).unwrap().auxiliaries(), 2);
 }
 
 #[test]
@@ -162,7 +209,7 @@ fn smaller_auxiliaries_are_infeasible() {
     let mut full = y.to_vec();
     lifted.fill(&x, &y, &mut full);
     assert!(violation(&lifted, 0, &x, &full) <= 1e-15);
-    let structure = Structure::new(&[lifted.objective.clone()], &all_bounds(&lifted, &bounds)).unwrap();
+    let structure = Structure::new(std::slice::from_ref(&lifted.objective), &all_bounds(&lifted, &bounds)).unwrap();
     let rows = structure.quadratic(structure.roots()[0], Block::Follower);
     assert!(rows.is_some(), "what is left is quadratic: {}", lifted.objective);
     for k in 4..full.len() {

@@ -157,9 +157,12 @@ fn quotient(formula: &Formula, a: usize, b: usize, from: Use, mut give: impl FnM
 
 fn in_map(f: Function, z: Range, kink: bool, from: Use) -> Use {
     match f {
-        Function::Abs | Function::Huber(_) if kink => from.both(),
-        Function::AbsPower(p) if kink && p >= 1.0 => from.both(),
-        Function::Plus | Function::Sqrt if kink => from,
+        Function::Abs if kink => from.both(),
+        Function::Huber(_) if kink => from.of_size(z),
+        Function::AbsPower(p) if kink && p >= 1.0 && z.contains_inside(0.0) => from.both(),
+        Function::Plus if kink => from,
+        // The cone needs the square root of what is inside to be convex: a variable in place of a kink is not enough.
+        Function::Sqrt if kink => from.bent_if(from.up),
         _ => {
             let Local { slopes, convex, concave, .. } = local(f, z);
             from.by_slope(slopes).bent_if((from.up && !convex) || (from.down && !concave))

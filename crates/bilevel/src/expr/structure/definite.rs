@@ -111,9 +111,9 @@ mod tests {
             }
             let entries = |shift: f64| {
                 let mut out = Vec::new();
-                for i in 0..4 {
-                    for j in i..4 {
-                        out.push((i as u32, j as u32, gram[i][j] + if i == j { shift } else { 0.0 }));
+                for (i, row) in gram.iter().enumerate() {
+                    for (j, value) in row.iter().enumerate().skip(i) {
+                        out.push((i as u32, j as u32, value + if i == j { shift } else { 0.0 }));
                     }
                 }
                 Hessian::constant(out)

@@ -1,7 +1,9 @@
 //! Formulas laid out component by component: dependence on the variables, and ranges.
 
+use super::definite::{Definite, definiteness};
 use super::degree::dominant;
 use super::function::{self, Piece};
+use super::second::Hessian;
 use super::{Block, Range, StructureError, VariableBounds};
 use crate::expr::{Expr, ExprError, Function, Level, Matrix, Node, NodeId, Op};
 
@@ -249,7 +251,12 @@ impl Formula {
                 visit(matrix, false, |i, j, q| {
                     sum = sum.add(if i == j { z[i].square().scale(q) } else { z[i].mul(z[j]).scale(q) });
                 });
-                sum
+                // The terms' ranges know nothing of each other; a semidefinite form has a sign.
+                match definiteness(&Hessian::of_form(matrix)) {
+                    Definite { positive: true, .. } => sum.at_least(0.0),
+                    Definite { negative: true, .. } => sum.neg().at_least(0.0).neg(),
+                    _ => sum,
+                }
             }
             Op::GroupNorms { .. } => function::local(Function::Sqrt, squares()).values,
             Op::NormP(p) => {

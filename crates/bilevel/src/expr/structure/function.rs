@@ -207,7 +207,7 @@ fn power(p: f64, z: Range) -> Local {
         // The domain falls into two parts: nothing holds across the pole.
         return regular(domain.power(p), Range::ALL, Range::ALL);
     }
-    let smooth = whole || p < 0.0 || p >= 2.0 || z.lower() > 0.0;
+    let smooth = whole || !(0.0..2.0).contains(&p) || z.lower() > 0.0;
     Local { smooth, ..regular(domain.power(p), slopes, second) }
 }
 

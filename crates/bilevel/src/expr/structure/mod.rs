@@ -263,9 +263,12 @@ impl Structure {
             }
             let op = &formula.nodes[id].op;
             let start = formula.slots(id).start;
-            // Every row of a product may need every entry: once is enough.
-            let count = if matches!(op, Op::MatVec { .. }) { used.len().min(1) } else { used.len() };
-            for slot in &used[..count] {
+            if let Op::MatVec { matrix, transpose } = op {
+                let argument = formula.argument(id, 0).start;
+                formula::visit(matrix, *transpose, |i, j, _| needed[argument + j] |= needed[start + i]);
+                continue;
+            }
+            for slot in used {
                 formula.sources(op, id, slot - start).for_each(|source| needed[source] = true);
             }
         }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use bilevel_linalg::vector::axpy;
 use bilevel_linalg::{Csr, Dense};
 
 use super::degree::dominant;
@@ -28,7 +29,7 @@ const LARGEST_DENSE: usize = 6000;
 
 impl Structure {
     /// The coefficients of a scalar node that is quadratic in the block with a constant Hessian; `None` if it is not, or
-    /// not known to be.
+    /// not known to be. A sum of squares of r dense rows of d entries costs r d² / 2 multiplications.
     pub fn quadratic(&self, node: NodeId, block: Block) -> Option<QuadraticForm> {
         let slots = self.formula.slots(node as usize);
         if slots.len() != 1 || self.degree(node, block) > Degree::Quadratic {
@@ -181,57 +182,75 @@ impl Gather<'_> {
     }
 }
 
-/// A symmetric matrix in the making: triplets of the upper triangle while there are few, dense afterwards.
+/// A symmetric matrix in the making: triplets of the lower triangle while there are few, dense afterwards.
 struct Accumulator {
     size: usize,
     entries: Vec<(u32, u32, f64)>,
     merged: usize,
     dense: Option<Dense>,
+    /// A vector written out with its zeros.
+    scattered: Vec<f64>,
 }
 
 impl Accumulator {
     fn new(size: usize) -> Self {
-        Self { size, entries: Vec::new(), merged: 0, dense: None }
+        Self { size, entries: Vec::new(), merged: 0, dense: None, scattered: Vec::new() }
     }
 
     /// Adds weight * (a bᵀ + b aᵀ).
     fn add_outer(&mut self, weight: f64, a: &[(u32, f64)], b: &[(u32, f64)]) -> Option<()> {
-        for &(i, s) in a {
-            let factor = weight * s;
-            match &mut self.dense {
-                Some(dense) => {
-                    for &(j, t) in b {
-                        dense[(i as usize, j as usize)] += factor * t;
-                        dense[(j as usize, i as usize)] += factor * t;
-                    }
-                }
-                None => {
-                    // A diagonal entry gets both halves at once.
-                    let term = |j, t| (i.min(j), i.max(j), if i == j { 2.0 * factor * t } else { factor * t });
-                    self.entries.extend(b.iter().map(|&(j, t)| term(j, t)));
-                }
-            }
+        if self.dense.is_none() && self.is_much(a.len() * b.len()) {
+            self.make_dense()?;
         }
-        self.compress()
+        if self.dense.is_none() {
+            for &(i, s) in a {
+                // A diagonal entry gets both halves at once.
+                let term = |j, t: f64| (i.max(j), i.min(j), if i == j { 2.0 } else { 1.0 } * weight * s * t);
+                self.entries.extend(b.iter().map(|&(j, t)| term(j, t)));
+            }
+            return self.compress();
+        }
+        if a == b {
+            self.add_half(2.0 * weight, a, b);
+        } else {
+            self.add_half(weight, a, b);
+            self.add_half(weight, b, a);
+        }
+        Some(())
+    }
+
+    /// Adds the lower triangle of weight * a bᵀ to the dense matrix.
+    fn add_half(&mut self, weight: f64, a: &[(u32, f64)], b: &[(u32, f64)]) {
+        let Some(dense) = &mut self.dense else { return };
+        self.scattered.clear();
+        self.scattered.resize(self.size, 0.0);
+        b.iter().for_each(|&(j, t)| self.scattered[j as usize] = t);
+        for &(i, s) in a {
+            let end = i as usize + 1;
+            axpy(weight * s, &self.scattered[..end], &mut dense.row_mut(i as usize)[..end]);
+        }
+    }
+
+    /// Whether so many entries are better stored densely.
+    fn is_much(&self, entries: usize) -> bool {
+        entries > self.size * self.size / 8 && entries > 4096
     }
 
     fn compress(&mut self) -> Option<()> {
-        if self.dense.is_some() || self.entries.len() <= 2 * self.merged + 4096 {
+        if self.entries.len() <= 2 * self.merged + 4096 {
             return Some(());
         }
         self.merge();
-        if self.entries.len() > self.size * self.size / 8 {
-            if self.size > LARGEST_DENSE {
-                return None;
-            }
-            let mut dense = Dense::zeros(self.size, self.size);
-            for &(i, j, value) in &self.entries {
-                dense[(i as usize, j as usize)] = value;
-                dense[(j as usize, i as usize)] = value;
-            }
-            self.dense = Some(dense);
-            self.entries.clear();
+        if self.is_much(self.entries.len()) { self.make_dense() } else { Some(()) }
+    }
+
+    fn make_dense(&mut self) -> Option<()> {
+        if self.size > LARGEST_DENSE {
+            return None;
         }
+        let mut dense = Dense::zeros(self.size, self.size);
+        self.entries.drain(..).for_each(|(i, j, value)| dense[(i as usize, j as usize)] += value);
+        self.dense = Some(dense);
         Some(())
     }
 
@@ -249,7 +268,8 @@ impl Accumulator {
     }
 
     fn finish(mut self) -> Option<Matrix> {
-        if let Some(dense) = self.dense {
+        if let Some(mut dense) = self.dense {
+            dense.mirror_lower();
             return Some(dense.into());
         }
         self.merge();

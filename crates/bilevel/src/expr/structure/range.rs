@@ -154,7 +154,7 @@ impl Range {
     }
 
     /// The part with `z >= least`; the single number `least` if there is none.
-    pub(super) fn at_least(self, least: f64) -> Range {
+    pub(in crate::expr) fn at_least(self, least: f64) -> Range {
         Range { lower: self.lower.max(least), upper: self.upper.max(least) }
     }
 

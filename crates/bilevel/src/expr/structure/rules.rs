@@ -263,7 +263,8 @@ impl Pass<'_> {
                 entries.push((i.min(j) as u32, i.max(j) as u32, if i == j { 2.0 * q } else { q }));
             }
         });
-        if !affine && !(growing && nonnegative) {
+        let known = affine || (growing && nonnegative);
+        if !known {
             return Traits::default();
         }
         let Definite { positive, negative } = definiteness(&super::second::Hessian::constant(entries));

@@ -162,7 +162,7 @@ fn negative_direction(hessian: &Dense, rng: &mut impl Rng) -> Option<Vec<f64>> {
         image.iter_mut().zip(&v).for_each(|(o, v)| *o = shift * v);
         hessian.mul_add(-1.0, &v, &mut image);
         let size = image.iter().map(|z| z * z).sum::<f64>().sqrt();
-        if !(size > 0.0) {
+        if size == 0.0 || !size.is_finite() {
             return None;
         }
         v.iter_mut().zip(&image).for_each(|(v, z)| *v = z / size);

@@ -8,14 +8,14 @@
 use std::collections::BTreeMap;
 
 use super::degree::dominant;
-use super::formula::{Formula, row_of, rows_of};
+use super::formula::{Formula, row_of, rows_of, visit};
 use super::function::{self, Local};
 use super::rules::Traits;
 use super::{Block, Range};
 use crate::expr::{Function, Matrix, Op};
 
 /// Stored entries and sorting steps after which nothing more is computed.
-const BUDGET: usize = 4_000_000;
+const BUDGET: usize = 1_000_000;
 
 /// A symmetric matrix of intervals: sorted entries of the upper triangle.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +31,15 @@ impl Hessian {
     /// A matrix of numbers.
     pub fn constant(entries: Vec<(u32, u32, f64)>) -> Self {
         Self::new(entries.into_iter().map(|(i, j, value)| (i, j, Range::point(value))).collect())
+    }
+
+    /// The Hessian of the quadratic form zᵀ Q z.
+    pub fn of_form(matrix: &Matrix) -> Self {
+        let mut entries = Vec::new();
+        visit(matrix, false, |i, j, q| {
+            entries.push((i.min(j) as u32, i.max(j) as u32, if i == j { 2.0 * q } else { q }))
+        });
+        Self::constant(entries)
     }
 
     pub fn entries(&self) -> &[(u32, u32, Range)] {
@@ -62,8 +71,9 @@ impl Curve {
         self.hessian.iter().all(|e| e.2.value().is_some())
     }
 
+    /// Whether it can help to decide: one end of a diagonal entry is enough.
     fn is_bounded(&self) -> bool {
-        self.hessian.iter().all(|e| e.2.is_finite())
+        self.hessian.iter().all(|&(i, j, h)| h.is_finite() || (i == j && h != Range::ALL))
     }
 }
 
