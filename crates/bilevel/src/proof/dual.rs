@@ -134,6 +134,9 @@ impl Formulas {
     pub fn dual_bound(&self, x: &[f64], y: &[f64], domain: &[Interval]) -> Option<DualBound> {
         // The tangent must touch inside the box: convexity is proved there only.
         let y: Vec<f64> = y.iter().zip(domain).map(|(&v, z)| z.clamp(v)).collect();
+        if y.iter().any(|v| !v.is_finite()) {
+            return None;
+        }
         let y = y.as_slice();
         let mut spot = Sweep::<Interval>::new(&self.program);
         let at: Vec<_> = x.iter().chain(y).map(|&v| Interval::point(v)).collect();

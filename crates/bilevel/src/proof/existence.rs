@@ -140,7 +140,7 @@ impl<'a> System<'a> {
 /// An end of the interval if `v` is as good as there.
 fn at_end(z: Interval, v: f64) -> f64 {
     let v = z.clamp(v);
-    [z.lo(), z.hi()].into_iter().find(|end| (v - end).abs() <= 1e-9 * (1.0 + end.abs())).unwrap_or(v)
+    [z.lo(), z.hi()].into_iter().find(|end| end.is_finite() && (v - end).abs() <= 1e-9 * (1.0 + end.abs())).unwrap_or(v)
 }
 
 /// The inverse of a small matrix, row by row, in ordinary rounding.

@@ -104,6 +104,7 @@ impl Formulas {
                 return Ok(self.with_existence(x, proof));
             }
         }
+        let on_whole = dual;
         let mut task = self.follower_task(x, Some(self.follower.objective), 0.0);
         let starts: Vec<Vec<f64>> = y.iter().map(|y| y.to_vec()).collect();
         let natural = narrowed(&task, beat);
@@ -123,6 +124,8 @@ impl Formulas {
         let mut bound = if self.m <= SMALL || !enough(dual) {
             let open = self.without_box(&task, &natural, &artificial, limits, &starts);
             if let Some(bound) = open {
+                // The dual bound may be one for the artificial box only.
+                dual = on_whole;
                 task.domain = natural.clone();
                 artificial.clear();
                 bound
@@ -136,7 +139,7 @@ impl Formulas {
             let smaller = Task { domain: boxed(&natural, y, 10.0), ..task.clone() };
             let again = Prover::new(&smaller, limits).run(&starts);
             if again.ended == Ended::Closed {
-                (task, bound, dual) = (smaller, again, f64::NEG_INFINITY);
+                (task, bound, dual) = (smaller, again, on_whole);
             }
         }
         bound.lower = bound.lower.max(dual);
@@ -175,7 +178,8 @@ impl Formulas {
         }
         let open = Task { domain: natural.to_vec(), ..task.clone() };
         let bound = Prover::new(&open, Limits { nodes: 200.min(limits.nodes), ..limits }).run(starts);
-        (bound.ended == Ended::Closed).then_some(bound)
+        // Values without end mean an unbounded follower, which an artificial box shows better.
+        (bound.ended == Ended::Closed && bound.lower.abs() < 1e100).then_some(bound)
     }
 
     /// A strictly feasible answer near the best, if local searches find one.

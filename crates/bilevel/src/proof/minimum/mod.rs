@@ -217,7 +217,8 @@ impl<'a> Prover<'a> {
     /// Offers a point: kept if it lies in the box, is feasible (at least within delta) and better than the known ones.
     pub fn offer(&mut self, point: &[f64]) {
         let task = self.task;
-        if point.len() != task.domain.len() || point.iter().zip(&task.domain).any(|(&v, z)| !z.contains(v)) {
+        let outside = |(&v, z): (&f64, &Interval)| !v.is_finite() || !z.contains(v);
+        if point.len() != task.domain.len() || point.iter().zip(&task.domain).any(outside) {
             return;
         }
         for (z, &v) in self.spot_row.iter_mut().zip(point) {
@@ -258,7 +259,7 @@ impl<'a> Prover<'a> {
         self.offer(&point);
         for (v, z) in point.iter_mut().zip(domain) {
             for end in [z.lo(), z.hi()] {
-                if (*v - end).abs() <= 1e-6 * (1.0 + end.abs()) {
+                if end.is_finite() && (*v - end).abs() <= 1e-6 * (1.0 + end.abs()) {
                     *v = end;
                 }
             }
