@@ -206,3 +206,58 @@ fn existence_on_equations_without_exact_solutions() {
     let none = formulas(2, "y[0]", &rows, (-4.0, 4.0)).follower(&[0.0], None, &Settings::default()).unwrap();
     assert!(none.existing.is_none() && none.bound.strict.is_none());
 }
+
+/// What is said of a follower holds for every sample of the box that it is said of: free variables, random formulas
+/// with and without growth, answers given at random.
+#[test]
+fn no_sample_contradicts_what_is_said_of_a_follower() {
+    use super::program::tests::random_formula;
+    use super::program::{Builder, Sweep, Unary};
+    use rand::{RngExt, SeedableRng};
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(42);
+    let (mut compared, mut unconditional, mut verified) = (0, 0, 0);
+    for round in 0..700 {
+        let m = rng.random_range(1..3);
+        let mut b = Builder::new();
+        let mut lower = random_formula(&mut rng, &mut b, m, 4);
+        let growth = rng.random_range(0..3);
+        for v in 0..if growth > 0 { m } else { 0 } {
+            let y = b.variable(v);
+            let square = b.apply(if growth == 1 { Unary::Square } else { Unary::Whole(4) }, y);
+            lower = b.add(lower, square);
+        }
+        let rows: Vec<_> = (0..rng.random_range(0..3)).map(|_| random_formula(&mut rng, &mut b, m, 2)).collect();
+        let zero = b.number(0.0);
+        let bound = |rng: &mut rand_chacha::ChaCha8Rng| match rng.random_range(0..4) {
+            0 => Interval::new(-2.0, 2.0),
+            1 => Interval::at_least(-1.0),
+            _ => Interval::ENTIRE,
+        };
+        let domain = (0..m).map(|_| bound(&mut rng)).collect();
+        let f = Formulas::from_parts(&b, 0, m, (zero, Vec::new()), (lower, rows), domain);
+        let settings = Settings { nodes: 100, ..Settings::default() };
+        let mut given: Vec<f64> = (0..m).map(|_| f64::from(rng.random_range(-2..3))).collect();
+        let first = f.follower(&[], Some(&given), &settings).unwrap();
+        if let Some(best) = &first.bound.within {
+            given.clone_from(&best.point);
+        }
+        let proof = f.follower(&[], Some(&given), &settings).unwrap();
+        unconditional += usize::from(proof.artificial.is_empty() && proof.lower > f64::NEG_INFINITY && !proof.empty);
+        verified += usize::from(proof.gap().is_some_and(|gap| gap < 1e-6));
+        let mut sweep = Sweep::<f64>::new(&f.program);
+        for _ in 0..150 {
+            let scale = 10f64.powi(rng.random_range(-1..4));
+            let y: Vec<f64> = given.iter().map(|v| v + scale * rng.random_range(-1.0..1.0)).collect();
+            sweep.forward(&f.program, &y);
+            let (value, violation) = f.answer(&[], &y);
+            let said = proof.artificial.iter().all(|&j| proof.domain[j].contains(y[j]));
+            if violation <= 0.0 && said && sweep.largest() < 1e12 {
+                let value = value.unwrap();
+                assert!(!proof.empty, "round {round}: {y:?} is feasible: {f:?}");
+                assert!(value.hi() >= proof.lower, "round {round}: {value:?} at {y:?} below {}: {f:?}", proof.lower);
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 20_000 && unconditional > 200 && verified > 200, "{compared} {unconditional} {verified}");
+}
