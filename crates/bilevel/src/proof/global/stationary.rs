@@ -76,6 +76,15 @@ impl<'a> Stationary<'a> {
     /// one, ∇_y f and ∇_y g are parallel, and ∇_y f = 0 or g = 0. Nothing where more constraints may be active or a
     /// function has kinks. Assumes that [`Stationary::excludes`] looked at this box last.
     pub fn equations(&self, domain: &[Interval], b: &mut Builder, variables: &[u32]) -> Vec<u32> {
+        let equations = self.conditions(domain, b, variables);
+        // Where a derivative may not exist (a root at 0), nothing need vanish.
+        let program = b.finish(&equations, variables.len());
+        let mut sweep = Sweep::<Interval>::new(&program);
+        sweep.forward(&program, &self.around);
+        if (0..equations.len()).all(|r| sweep.defined(&program, r)) { equations } else { Vec::new() }
+    }
+
+    fn conditions(&self, domain: &[Interval], b: &mut Builder, variables: &[u32]) -> Vec<u32> {
         let formulas = self.formulas;
         let (n, m) = (formulas.n, formulas.m);
         if !self.defined || !formulas.follower.equalities.is_empty() {

@@ -124,6 +124,8 @@ fn known_optima_are_reached_and_not_passed() {
         ),
         // A concave follower jumps from y = 1 to y = -1 at x = 0.
         (problem(1, 1, "x[0] + y[0]", "x[0]*y[0] - y[0]^2", &[], &[], (-1.0, 1.0), (-1.0, 1.0)), -1.0),
+        // The answer y = 0 is where the follower's derivative does not exist.
+        (problem(1, 1, "2*(y[0] + 2) + y[0]^2", "sqrt(y[0]^2)", &[], &[], (-1.0, 1.0), (-2.0, 2.0)), 4.0),
         // Two answers in the plane, y0 + y1 = x.
         (
             problem(

@@ -66,6 +66,9 @@ impl Precise {
     }
 
     fn sin_cos(self) -> (Self, Self) {
+        if self.0.abs() > 1e6 {
+            return (Precise(f64::NAN, 0.0), Precise(f64::NAN, 0.0));
+        }
         let k = (self.0 / HALF_PI.0).round();
         let r = self - HALF_PI * Precise(k, 0.0);
         let square = r * r;
@@ -191,7 +194,7 @@ impl Number for Precise {
         if (self - other).is_negative() { self } else { other }
     }
     fn step(self) -> Self {
-        Precise(if self.is_zero() { 0.5 } else { f64::from(!self.is_negative()) }, 0.0)
+        Precise(if self.is_zero() { f64::NAN } else { f64::from(!self.is_negative()) }, 0.0)
     }
     fn kink(self) -> Self {
         Precise(0.0, 0.0)
