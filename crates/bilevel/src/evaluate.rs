@@ -7,7 +7,8 @@ pub fn in_order<T: Send, R: Send>(threads: usize, items: Vec<T>, work: impl Fn(T
     if threads == 1 || items.len() <= 1 {
         return items.into_iter().map(work).collect();
     }
-    match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
+    let useful = if threads == 0 { 0 } else { threads.min(items.len()) };
+    match rayon::ThreadPoolBuilder::new().num_threads(useful).build() {
         Ok(pool) => pool.install(|| items.into_par_iter().map(&work).collect()),
         // No threads to be had: the work still gets done.
         Err(_) => items.into_iter().map(work).collect(),

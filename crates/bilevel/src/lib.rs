@@ -1,4 +1,51 @@
 //! Bilevel optimization: a leader chooses `x`, a follower answers with an optimal `y` of its own problem.
+//!
+//! ```text
+//! minimise F(x, y)  over x in X, y      subject to  G(x, y) <= 0, H(x, y) = 0,
+//!                                                   y in argmin { f(x, y') : y' in Y, g(x, y') <= 0, h(x, y') = 0 }
+//! ```
+//!
+//! The follower may be nonsmooth, nonconvex and constrained. Every answer carries a [`solution::Certificate`], computed
+//! afresh from the problem and the point.
+//!
+//! ```
+//! use bilevel::prelude::*;
+//!
+//! # fn main() -> Result<(), ModelError> {
+//! let mut model = Model::new();
+//! let x = model.leader("x", 1).within(Bounds::new(-5.0, 5.0)?)?;
+//! let y = model.follower("y", 1).within(Bounds::new(-2.0, 2.0)?)?;
+//! let problem = model
+//!     .upper((&x - 2.0).square().sum() + (&y - 1.0).square().sum())
+//!     .lower((&y - &x).square().sum() + (&y).abs().sum())
+//!     .build()?;
+//!
+//! let solution = problem.solve(&Options::default());
+//! assert_eq!(solution.status, Status::Solved);
+//! // y = max(|x| - 1/2, 0): the best x is 7/4.
+//! assert!((solution.upper.unwrap_or(f64::NAN) - 0.125).abs() < 1e-6);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Map
+//!
+//! Modules use those above them, never those below ([`proof`] only the first three and [`problem`]):
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`set`] | closed convex sets: project, normal cone, sample |
+//! | [`smooth`] | smoothing families |
+//! | [`expr`] | formulas: build, parse, evaluate, differentiate, analyse |
+//! | [`problem`] | both levels, their variables, objectives, constraints |
+//! | [`observe`], [`evaluate`], [`solution`] | progress, parallel work, what a run returns |
+//! | [`nlp`] | interior-point method and SQP |
+//! | [`lower`] | the follower's problem at a fixed x |
+//! | [`value`] | models of the value function v(x) |
+//! | [`upper`] | the smoothed value-function method and its finishing steps |
+//! | [`proof`] | interval arithmetic, branch and bound |
+//! | [`certificate`] | what is known of a point, recomputed |
+//! | [`solve`] | the front door |
 
 pub mod certificate;
 pub mod evaluate;

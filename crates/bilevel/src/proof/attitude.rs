@@ -11,7 +11,7 @@
 
 use super::follower::{FollowerProof, Settings, boxed, narrowed};
 use super::interval::Interval;
-use super::minimum::{Bound, Candidate, Ended, Limits, Prover, Task};
+use super::minimum::{Bound, Candidate, Ended, Limits, Prover, Task, Tier};
 use super::problem::{Formulas, ProofError};
 use super::program::{Builder, Unary};
 
@@ -65,9 +65,9 @@ impl Formulas {
         settings: &Settings,
     ) -> Result<Option<HyperProof>, ProofError> {
         Self::check_point("leader", x, self.n)?;
-        let (answer, delta) = match (&follower.bound.strict, &follower.bound.within) {
-            (Some(strict), _) => (strict, 0.0),
-            (None, Some(within)) if !follower.empty => (within, settings.delta),
+        let (answer, delta) = match follower.best_answer() {
+            Some((Tier::Strict | Tier::Existence, answer)) => (answer, 0.0),
+            Some((Tier::Within, answer)) if !follower.empty => (answer, settings.delta),
             _ => return Ok(None),
         };
         let level = (Interval::point(answer.value.hi()) + Interval::point(eta)).hi();

@@ -7,7 +7,7 @@
 use super::attitude::HyperProof;
 use super::follower::{FollowerProof, Settings, outside};
 use super::interval::Interval;
-use super::minimum::{Candidate, Ended};
+use super::minimum::{Candidate, Ended, Tier};
 use super::problem::{Formulas, LevelRoots, ProofError};
 use super::program::Sweep;
 use crate::expr::Level;
@@ -63,8 +63,8 @@ pub enum Witness {
     Better {
         /// The answer.
         answer: Candidate,
-        /// Whether it is strictly feasible.
-        strict: bool,
+        /// In which sense it is feasible.
+        tier: Tier,
     },
 }
 
@@ -179,12 +179,23 @@ impl Formulas {
 fn better(follower: &FollowerProof, tolerances: &Tolerances) -> Option<Witness> {
     let f = follower.objective?;
     let beats = |c: &Candidate, by: f64| c.value.hi() < f.lo() - by * (1.0 + f.mag());
-    let strict = follower.bound.strict.as_ref().filter(|c| beats(c, tolerances.gap));
-    if let Some(answer) = strict {
-        return Some(Witness::Better { answer: answer.clone(), strict: true });
+    let found = [(Tier::Strict, &follower.bound.strict), (Tier::Existence, &follower.existing)];
+    for (tier, candidate) in found {
+        if let Some(answer) = candidate.as_ref().filter(|c| beats(c, tolerances.gap)) {
+            return Some(Witness::Better { answer: answer.clone(), tier });
+        }
     }
     let within = follower.bound.within.as_ref().filter(|c| beats(c, tolerances.loose_gap))?;
-    Some(Witness::Better { answer: within.clone(), strict: false })
+    Some(Witness::Better { answer: within.clone(), tier: Tier::Within })
+}
+
+/// A tier in words.
+fn words(tier: Tier) -> &'static str {
+    match tier {
+        Tier::Strict => "strictly feasible",
+        Tier::Existence => "proved to be near a feasible answer",
+        Tier::Within => "feasible within delta",
+    }
 }
 
 impl PointProof {
@@ -223,11 +234,7 @@ impl PointProof {
             ));
         }
         if !follower.empty {
-            let tier = match (&follower.bound.strict, &follower.bound.within) {
-                (Some(_), _) => "strictly feasible",
-                (None, Some(_)) => "feasible within delta",
-                (None, None) => "not found",
-            };
+            let tier = follower.best_answer().map_or("not found", |(tier, _)| words(tier));
             lines.push(format!("an answer known to be feasible: {tier}"));
         }
         if let Some(h) = &self.hyper {
@@ -238,10 +245,10 @@ impl PointProof {
             }
         }
         match &self.witness {
-            Some(Witness::Better { answer, strict }) => lines.push(format!(
+            Some(Witness::Better { answer, tier }) => lines.push(format!(
                 "refuted: y = {:?} is {} and has f = {:.10}",
                 answer.point,
-                if *strict { "strictly feasible" } else { "feasible within delta" },
+                words(*tier),
                 answer.value.hi()
             )),
             Some(Witness::Constraint { level, index, value }) => {

@@ -5,8 +5,9 @@
 //! empty, nothing is said of gaps. Where a variable has no bound, neither from the sets and constraints nor from
 //! "f <= f(x, y)", the box is artificial in it and the statement says so.
 
+use super::existence::exists_near;
 use super::interval::Interval;
-use super::minimum::{Bound, Ended, Limits, Prover, Task};
+use super::minimum::{Bound, Candidate, Ended, Limits, Prover, Task, Tier};
 use super::problem::{Formulas, ProofError};
 use super::program::{Contracted, Sweep};
 
@@ -52,11 +53,20 @@ pub struct FollowerProof {
     pub artificial: Vec<usize>,
     /// Those of them in which the best answer found lies on the box's face.
     pub on_artificial_face: Vec<usize>,
+    /// Where no strictly feasible answer is known: one that is proved to exist near a point feasible within delta.
+    pub existing: Option<Candidate>,
     /// The search itself: candidates by tier, boxes looked at.
     pub bound: Bound,
 }
 
 impl FollowerProof {
+    /// The best answer known to be feasible, in the strongest tier there is one in.
+    pub fn best_answer(&self) -> Option<(Tier, &Candidate)> {
+        let strict = self.bound.strict.as_ref().map(|c| (Tier::Strict, c));
+        let existing = self.existing.as_ref().map(|c| (Tier::Existence, c));
+        strict.or(existing).or(self.bound.within.as_ref().map(|c| (Tier::Within, c)))
+    }
+
     /// Proved upper bound of f(x, y) - v(x) for the given answer; `None` without one, or where Y(x) is empty.
     pub fn gap(&self) -> Option<f64> {
         if self.empty {
@@ -84,9 +94,14 @@ impl Formulas {
         if let (Some(y), true) = (y, beat.is_finite()) {
             dual = self.dual_bound(x, y, whole).map_or(dual, |d| d.lower);
             if enough(dual) && violation <= settings.delta {
-                let bound = Bound::by_duality(dual.min(beat), y, objective, violation);
-                let empty = violation > 0.0 && self.m <= SMALL && self.is_empty(x, &[y.to_vec()], settings);
-                return Ok(self.report(whole.to_vec(), Vec::new(), objective, violation, bound, empty));
+                let mut bound = Bound::by_duality(dual.min(beat), y, objective, violation);
+                let mut empty = false;
+                if violation > 0.0 && self.m <= SMALL {
+                    bound.strict = self.strict_answer(x, y, settings);
+                    empty = bound.strict.is_none() && self.is_empty(x, &[y.to_vec()], settings);
+                }
+                let proof = self.report(whole.to_vec(), Vec::new(), objective, violation, bound, empty);
+                return Ok(self.with_existence(x, proof));
             }
         }
         let mut task = self.follower_task(x, Some(self.follower.objective), 0.0);
@@ -124,7 +139,16 @@ impl Formulas {
         if empty {
             bound.lower = f64::INFINITY;
         }
-        Ok(self.report(task.domain, artificial, objective, violation, bound, empty))
+        let proof = self.report(task.domain, artificial, objective, violation, bound, empty);
+        Ok(self.with_existence(x, proof))
+    }
+
+    /// A strictly feasible answer near the best, if local searches find one.
+    fn strict_answer(&self, x: &[f64], y: &[f64], settings: &Settings) -> Option<Candidate> {
+        let mut task = self.follower_task(x, Some(self.follower.objective), 0.0);
+        task.domain = boxed(&task.domain, Some(y), settings.radius);
+        let limits = Limits { nodes: 1, gap: settings.gap, delta: settings.delta, ..Limits::default() };
+        Prover::new(&task, limits).run(&[y.to_vec()]).strict
     }
 
     fn report(
@@ -145,7 +169,28 @@ impl Formulas {
             })
         };
         let on_artificial_face = artificial.iter().copied().filter(|&j| touches(j)).collect();
-        FollowerProof { lower: bound.lower, empty, objective, violation, domain, artificial, on_artificial_face, bound }
+        FollowerProof {
+            lower: bound.lower,
+            empty,
+            objective,
+            violation,
+            domain,
+            artificial,
+            on_artificial_face,
+            existing: None,
+            bound,
+        }
+    }
+
+    /// Adds an answer of the existence tier where a strictly feasible one is missing.
+    fn with_existence(&self, x: &[f64], mut proof: FollowerProof) -> FollowerProof {
+        if let (None, Some(within), false) = (&proof.bound.strict, &proof.bound.within, proof.empty) {
+            if self.m <= SMALL {
+                let task = self.follower_task(x, Some(self.follower.objective), 0.0);
+                proof.existing = exists_near(&task, &within.point);
+            }
+        }
+        proof
     }
 
     /// Whether Y(x) is proved empty: by propagation and branching on the constraints alone, without any box that the

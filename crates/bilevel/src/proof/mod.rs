@@ -3,6 +3,7 @@
 pub mod attitude;
 pub mod check;
 pub mod dual;
+mod existence;
 pub mod follower;
 pub mod global;
 pub mod interval;

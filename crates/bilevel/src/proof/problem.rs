@@ -4,14 +4,19 @@
 //! inequalities joined to equalities, and the fixed sets as bounds and constraints. The bounds and data of sets are
 //! taken as the `f64` that they are.
 
+use std::collections::BTreeMap;
+
 use super::interval::Interval;
 use super::minimum::Task;
-use super::program::{Builder, CompileError, Compiler, Program, Sweep, Unary};
+use super::program::{Builder, Code, CompileError, Compiler, Program, Unary};
 use crate::problem::{Function, Problem, Side};
 use crate::set::{ConvexSet, Description, Set};
 
 /// Largest number of scalar operations of one formula.
 const LARGEST: usize = 2_000_000;
+
+/// Longest sum that is compared with others.
+const MOST_TERMS: usize = 5000;
 
 /// A problem that proofs cannot be made of.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -105,7 +110,7 @@ impl Formulas {
         let mut builder = builder.clone();
         let mut roots = Vec::new();
         let mut place = |side: Draft| {
-            let side = joined(&mut builder, side, n + m);
+            let side = joined(&mut builder, side);
             let mut put = |root: u32| {
                 roots.push(root);
                 roots.len() - 1
@@ -258,18 +263,13 @@ fn add_description(b: &mut Builder, set: &Description, offset: usize, domain: &m
     }
 }
 
-/// Joins opposite pairs of inequalities, g_i = -g_j, to equalities: found in the operations, and for affine functions
-/// by their coefficients.
-fn joined(builder: &mut Builder, side: Draft, variables: usize) -> Draft {
+/// Joins opposite pairs of inequalities, g_i = -g_j, to equalities.
+fn joined(builder: &mut Builder, side: Draft) -> Draft {
     let Draft { objective, inequalities, mut equalities } = side;
-    let negatives: Vec<_> = inequalities.iter().map(|&g| builder.apply(Unary::Neg, g)).collect();
-    let rows: Vec<_> = inequalities.iter().map(|&g| affine_row(builder, g, variables)).collect();
-    let opposite = |i: usize, j: usize| {
-        negatives[i] == inequalities[j]
-            || match (&rows[i], &rows[j]) {
-                (Some(a), Some(b)) => a.iter().zip(b).all(|(a, b)| *a == -b),
-                _ => false,
-            }
+    let sums: Vec<_> = inequalities.iter().map(|&g| terms(builder, g)).collect();
+    let opposite = |i: usize, j: usize| match (&sums[i], &sums[j]) {
+        (Some(a), Some(b)) => a.len() == b.len() && a.iter().zip(b).all(|((s, u), (t, v))| s == t && *u == -v),
+        _ => false,
     };
     let mut kept = vec![true; inequalities.len()];
     for i in 0..inequalities.len() {
@@ -282,17 +282,47 @@ fn joined(builder: &mut Builder, side: Draft, variables: usize) -> Draft {
     Draft { objective, inequalities, equalities }
 }
 
-/// Constant term and coefficients of an affine function, if they are known exactly.
-fn affine_row(builder: &Builder, root: u32, variables: usize) -> Option<Vec<f64>> {
-    let program = builder.finish(&[root], variables);
-    if program.degree(0) > 1 || !program.is_total(0) {
-        return None;
+/// A function as a sum of operations with exactly known coefficients; the key of the constant term is the largest.
+/// `None` if a coefficient would have to be rounded.
+fn terms(builder: &Builder, root: u32) -> Option<BTreeMap<u32, f64>> {
+    const CONSTANT: u32 = u32::MAX;
+    let mut waiting = vec![(root, Interval::ONE)];
+    let mut sum: BTreeMap<u32, Interval> = BTreeMap::new();
+    let mut steps = 0;
+    while let Some((a, weight)) = waiting.pop() {
+        steps += 1;
+        let exact = |b: u32| builder.constant_value(b).filter(|c| c.is_point());
+        let (key, amount) = match builder.code(a) {
+            _ if steps > MOST_TERMS => return None,
+            Code::Add(b, c) => {
+                waiting.extend([(b, weight), (c, weight)]);
+                continue;
+            }
+            Code::Sub(b, c) => {
+                waiting.extend([(b, weight), (c, -weight)]);
+                continue;
+            }
+            Code::Apply(Unary::Neg, b) => {
+                waiting.push((b, -weight));
+                continue;
+            }
+            Code::Mul(b, c) => match (exact(b), exact(c)) {
+                (Some(factor), _) => {
+                    waiting.push((c, weight * factor));
+                    continue;
+                }
+                (_, Some(factor)) => {
+                    waiting.push((b, weight * factor));
+                    continue;
+                }
+                _ => (a, weight),
+            },
+            // A rounded decimal is one number, whatever it is: it counts as a term of its own.
+            Code::Constant(value) if value.is_point() => (CONSTANT, weight * value),
+            _ => (a, weight),
+        };
+        let total = sum.entry(key).or_insert(Interval::ZERO);
+        *total = *total + amount;
     }
-    let mut sweep = Sweep::<Interval>::new(&program);
-    sweep.forward(&program, &vec![Interval::ZERO; variables]);
-    let mut row = vec![Interval::ZERO; variables];
-    sweep.gradient(&program, 0, &mut row);
-    row.push(sweep.value(&program, 0));
-    // Equal decimals in two rows are the same number; as intervals they could differ, so only points count.
-    row.iter().map(|z| z.is_point().then_some(z.lo())).collect()
+    sum.into_iter().filter(|(_, c)| *c != Interval::ZERO).map(|(k, c)| c.is_point().then_some((k, c.lo()))).collect()
 }

@@ -1,7 +1,7 @@
 use super::check::{Tolerances, Verdict, Witness};
 use super::follower::Settings;
 use super::interval::Interval;
-use super::minimum::Ended;
+use super::minimum::{Ended, Tier};
 use super::problem::{Formulas, ProofError};
 use super::testing::problem;
 
@@ -77,7 +77,7 @@ fn verdicts() {
     // The other local minimiser, which every method that uses the first-order conditions accepts.
     let wrong = check(0.9, -0.95);
     assert_eq!(wrong.verdict, Verdict::Refuted);
-    assert!(matches!(wrong.witness, Some(Witness::Better { strict: true, .. })), "{wrong:?}");
+    assert!(matches!(wrong.witness, Some(Witness::Better { tier: Tier::Strict, .. })), "{wrong:?}");
     // A leader's constraint and a bound.
     let outside = check(2.5, answer(2.5, -0.95));
     assert!(matches!(outside.witness, Some(Witness::Constraint { index: 0, .. })), "{outside:?}");
@@ -184,4 +184,25 @@ fn searches_end_as_they_say() {
     let many = f.follower(&[0.0], None, &Settings::default()).unwrap();
     assert_eq!(many.bound.ended, Ended::Closed);
     assert!(few.lower <= many.bound.upper() && many.bound.upper() - many.lower < 1e-6);
+}
+
+/// Answers that no `f64` is: they are proved to exist near one.
+#[test]
+fn existence_on_equations_without_exact_solutions() {
+    // y0² + y1² = 3 with y0 = y1: the answer is irrational.
+    let rows = ["y[0]^2 + y[1]^2 - 3", "3 - y[0]^2 - y[1]^2", "y[0] - y[1]", "y[1] - y[0]"];
+    let f = formulas(2, "y[0] + y[1]", &rows, (-4.0, 4.0));
+    let root = -(1.5f64.sqrt());
+    let proof = f.follower(&[0.0], Some(&[root, root]), &Settings::default()).unwrap();
+    assert!(proof.bound.strict.is_none() && !proof.empty, "{proof:?}");
+    let (tier, answer) = proof.best_answer().unwrap();
+    assert_eq!(tier, Tier::Existence, "{proof:?}");
+    assert!(answer.value.contains(2.0 * root) && answer.value.width() < 1e-9, "{answer:?}");
+    // The other solution is refuted by it.
+    let wrong = f.check(&[0.0], &[-root, -root], false, &Tolerances::default(), &Settings::default()).unwrap();
+    assert!(matches!(wrong.witness, Some(Witness::Better { tier: Tier::Existence, .. })), "{wrong:?}");
+    // Nothing is claimed where there is no solution.
+    let rows = ["y[0]^2 + y[1]^2 - 1", "1 - y[0]^2 - y[1]^2", "y[0] + y[1] - 1.5", "1.5 - y[0] - y[1]"];
+    let none = formulas(2, "y[0]", &rows, (-4.0, 4.0)).follower(&[0.0], None, &Settings::default()).unwrap();
+    assert!(none.existing.is_none() && none.bound.strict.is_none());
 }

@@ -72,12 +72,12 @@ fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solution {
     }
     let failures = Failures::default();
     let analysis = Analysis::new(problem);
-    let screening = Meter::unlimited();
+    let screening = Meter::new(options.budget / 4);
     let starts = portfolio::starts(problem, &analysis, options, &screening, &failures);
     if let Err(message) = portfolio::check_start(problem, &starts, &failures) {
         return without_point(problem, options, Status::Numerical, message);
     }
-    let budget = options.budget / starts.len().max(1) as u64;
+    let budget = options.budget.saturating_sub(screening.used()) / starts.len().max(1) as u64;
     let run = |(number, start): (usize, &Start)| {
         portfolio::run(problem, &analysis, options, (number, start), budget, watch, &failures)
     };

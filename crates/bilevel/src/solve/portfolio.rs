@@ -105,6 +105,9 @@ impl Screen<'_> {
             FunctionEvaluator::new(&problem.leader().objective, problem.n(), problem.m(), self.failures);
         let mut points = Vec::new();
         for k in 0..count {
+            if self.meter.is_empty() {
+                break;
+            }
             let x = self.point(k, &first.0, &mut rng);
             let y = sampled(&problem.follower().set, self.analysis.bounds.follower(), &first.1, RADIUS, &mut rng);
             let answer = solver.solve(&x, &y, Smoothing::new(&Chks, SCREENING_MU), &Regulariser::default());
@@ -138,7 +141,7 @@ impl Screen<'_> {
             let mut x = corner.clone();
             set.project(&corner, &mut x);
             x
-        } else if k % 2 == 0 {
+        } else if k.is_multiple_of(2) {
             sampled(set, bounds, first, RADIUS, rng)
         } else {
             sampled(set, bounds, &vec![0.0; first.len()], NEAR_ZERO, rng)

@@ -2,10 +2,11 @@
 
 use super::portfolio::{Start, value_model};
 use super::{Analysis, Options, without_point};
-use crate::certificate::{FollowerCheck, check_follower, check_kkt, jointly_feasible, violation};
+use crate::certificate::{FollowerCheck, GapProver, ProvedGap, check_follower, check_kkt, jointly_feasible, violation};
 use crate::lower::{LowerSolver, LowerStatus, Meter, Pool, PoolSettings, Regulariser};
 use crate::observe::Observer;
 use crate::problem::{At, Failures, FunctionEvaluator, NamedValues, Place, Problem, Side};
+use crate::set::ConvexSet;
 use crate::smooth::Smoothing;
 use crate::solution::{Certificate, Measured, Multipliers, Rigor, Solution, Stationarity, Status, Work};
 use crate::upper::{Candidate, Run, Schedule, optimality_residual};
@@ -14,6 +15,8 @@ use crate::upper::{Candidate, Run, Schedule, optimality_residual};
 const VIOLATION: f64 = 1e-6;
 /// Largest follower gap, relative to 1 + |v|, of a solved problem.
 const GAP: f64 = 1e-8;
+/// A proved gap is shown in place of the estimated one when it is at most this, relative to 1 + |v|.
+const PROVED: f64 = 1e-6;
 /// Candidates checked at most.
 const CHECKS: usize = 24;
 
@@ -24,6 +27,7 @@ struct Checked {
     upper: f64,
     violation: f64,
     check: Option<FollowerCheck>,
+    proof: ProvedGap,
 }
 
 impl Checked {
@@ -36,7 +40,8 @@ impl Checked {
     }
 
     fn accepted(&self) -> bool {
-        self.violation <= VIOLATION && self.converged() && self.relative_gap() <= GAP
+        let refuted = matches!(self.proof, ProvedGap::Better(_));
+        self.violation <= VIOLATION && self.converged() && self.relative_gap() <= GAP && !refuted
     }
 }
 
@@ -54,7 +59,8 @@ pub fn select(
         work.lower_solves += run.lower_solves;
         work.upper_evaluations += run.upper_evaluations;
     }
-    let chooser = Chooser { problem, analysis, options, failures };
+    let prover = GapProver::new(problem);
+    let chooser = Chooser { problem, analysis, options, failures, prover };
     let best = chooser.best(runs, &mut work);
     let Some(best) = best else {
         let mut solution = without_point(problem, options, Status::Stuck, "no candidate could be evaluated");
@@ -62,6 +68,12 @@ pub fn select(
         return solution;
     };
     let mut solution = chooser.describe(&best, &runs[best.run], &mut work);
+    if !solution.status.is_success()
+        && let Some(message) = chooser.falls_forever(&best, runs)
+    {
+        solution.status = Status::Unbounded;
+        solution.message = message;
+    }
     observer.stage(&crate::observe::Stage {
         start: best.run,
         iteration: 0,
@@ -81,6 +93,7 @@ struct Chooser<'a> {
     analysis: &'a Analysis,
     options: &'a Options,
     failures: &'a Failures,
+    prover: GapProver,
 }
 
 impl Chooser<'_> {
@@ -101,6 +114,9 @@ impl Chooser<'_> {
             checked.check = check_follower(self.problem, &self.analysis.levels, x, y, smoothing, seed, self.failures);
             work.lower_solves += checked.check.as_ref().map_or(0, |check| check.solves);
             if checked.accepted() {
+                checked.proof = self.prover.prove(&checked.candidate.x, &checked.candidate.y);
+            }
+            if checked.accepted() {
                 return Some(checked);
             }
             queue.extend(self.corrected(&checked));
@@ -115,19 +131,62 @@ impl Chooser<'_> {
     fn evaluated(&self, candidate: Candidate, run: usize) -> Checked {
         let upper = self.value(self.problem.leader(), &candidate.x, &candidate.y);
         let violation = violation(self.problem, &candidate.x, &candidate.y, self.failures);
-        Checked { candidate, run, upper, violation, check: None }
+        Checked { candidate, run, upper, violation, check: None, proof: ProvedGap::Unknown }
     }
 
-    /// The check found a better answer of the follower: with it, the same x is a candidate again.
+    /// The check or the proof found a better answer of the follower: with it, the same x is a candidate again.
     fn corrected(&self, checked: &Checked) -> Option<Checked> {
-        let check = checked.check.as_ref()?;
-        if checked.candidate.source == "check" || check.unbounded || checked.relative_gap() <= GAP {
+        let (y, source) = match (&checked.proof, checked.check.as_ref()) {
+            (ProvedGap::Better(y), _) if checked.candidate.source != "proof" => (y.clone(), "proof"),
+            (_, Some(check)) if !check.unbounded && checked.relative_gap() > GAP => (check.y.clone(), "check"),
+            _ => return None,
+        };
+        if checked.candidate.source == source {
             return None;
         }
-        let candidate =
-            Candidate { x: checked.candidate.x.clone(), y: check.y.clone(), residual: None, source: "check" };
+        let candidate = Candidate {
+            x: checked.candidate.x.clone(),
+            y: self.settled(&checked.candidate.x, &y),
+            residual: None,
+            source,
+        };
         let corrected = self.evaluated(candidate, checked.run);
         corrected.upper.is_finite().then_some(corrected)
+    }
+
+    /// Whether F keeps falling over bilevel-feasible points along the ray from another start's point through the best one:
+    /// at 10, 100, ... 10^6 times the distance, each time by more than before.
+    fn falls_forever(&self, best: &Checked, runs: &[Run]) -> Option<String> {
+        let (problem, x) = (self.problem, &best.candidate.x);
+        let far = |other: &&Candidate| other.x.iter().zip(x).any(|(a, b)| (a - b).abs() > 1e-3 * (1.0 + b.abs()));
+        let from = runs.iter().flat_map(|run| &run.candidates).find(far)?;
+        let (mut last, mut drop, mut size) = (best.upper, 0.0, 0.0);
+        for power in 1..=6 {
+            let step = 10f64.powi(power);
+            let target: Vec<f64> = x.iter().zip(&from.x).map(|(b, a)| b + step * (b - a)).collect();
+            let mut point = target.clone();
+            problem.leader().set.project(&target, &mut point);
+            let y = self.settled(&point, &best.candidate.y);
+            let upper = self.value(problem.leader(), &point, &y);
+            let fine = violation(problem, &point, &y, self.failures) <= VIOLATION;
+            let falling = last - upper > drop;
+            if !fine || !falling {
+                return None;
+            }
+            (drop, last) = (last - upper, upper);
+            size = point.iter().fold(0.0, |a: f64, v| a.max(v.abs()));
+        }
+        let shown = problem.leader().sense.apply(last);
+        Some(format!("the leader's objective falls without end along a ray: {shown:.3e} at an x of size {size:.1e}"))
+    }
+
+    /// The local minimiser of the follower next to y.
+    fn settled(&self, x: &[f64], y: &[f64]) -> Vec<f64> {
+        let levels = &self.analysis.levels;
+        let follower = levels.exact_follower.as_ref().unwrap_or(&levels.follower);
+        let mut solver = LowerSolver::new(follower, self.failures, &Meter::unlimited());
+        let found = solver.solve(x, y, self.final_smoothing(), &Regulariser::default());
+        if found.status == LowerStatus::Solved { found.y[..y.len()].to_vec() } else { y.to_vec() }
     }
 
     fn value(&self, side: &Side, x: &[f64], y: &[f64]) -> f64 {
@@ -177,10 +236,13 @@ impl Chooser<'_> {
         if gap > GAP {
             return (Status::Relaxed, format!("the follower gap is {gap:.1e} (relative), above {GAP:.0e}"));
         }
-        let basis = if self.analysis.levels.convex {
-            "the follower is convex in y by structure"
-        } else {
-            "the follower's optimality rests on a multistart"
+        let basis = match (&certificate.follower_gap, self.analysis.levels.convex) {
+            (Some(gap), _) if gap.rigor == Rigor::Proved => "the follower's optimality is proved",
+            (_, true) => "the follower is convex in y by structure",
+            (Some(gap), false) if matches!(gap.rigor, Rigor::Conditional(_)) => {
+                "the follower's optimality is proved in a box"
+            }
+            _ => "the follower's optimality rests on a multistart",
         };
         match &certificate.stationarity {
             Some(s) if s.residual <= self.options.tolerance => {
@@ -208,7 +270,17 @@ impl Chooser<'_> {
         certificate.multipliers_by_stage.clone_from(&run.multipliers);
         if let Some(check) = best.check.as_ref().filter(|check| check.converged) {
             let estimated = |value, by: &str| Some(Measured { value, rigor: Rigor::Estimated, by: by.to_string() });
-            certificate.follower_gap = estimated(check.gap.max(0.0), &check.by);
+            certificate.follower_gap = match best.proof {
+                ProvedGap::Within(gap) if gap <= PROVED * (1.0 + check.value.abs()) => {
+                    let by = "interval arithmetic: duality or branch and bound".to_string();
+                    Some(Measured { value: gap, rigor: Rigor::Proved, by })
+                }
+                ProvedGap::WithinBox(gap) if gap <= PROVED * (1.0 + check.value.abs()) => {
+                    let by = "interval branch and bound in a box".to_string();
+                    Some(Measured { value: gap, rigor: Rigor::Conditional(vec!["box".to_string()]), by })
+                }
+                _ => estimated(check.gap.max(0.0), &check.by),
+            };
             certificate.follower_distance = estimated(check.distance, "distance to the independent solve's answer");
             certificate.upper_error = estimated(
                 check.distance * self.upper_slope(best),

@@ -247,6 +247,11 @@ impl Builder {
         }
     }
 
+    /// Operation `a`.
+    pub fn code(&self, a: Index) -> Code {
+        self.codes[a as usize]
+    }
+
     fn is(&self, a: Index, value: f64) -> bool {
         self.constant_value(a) == Some(Interval::point(value))
     }
