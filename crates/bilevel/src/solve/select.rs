@@ -282,9 +282,11 @@ impl Chooser<'_> {
                 _ => estimated(check.gap.max(0.0), &check.by),
             };
             certificate.follower_distance = estimated(check.distance, "distance to the independent solve's answer");
+            let upper = |y: &Vec<f64>| self.value(self.problem.leader(), &best.candidate.x, y);
+            let change = check.nearest.as_ref().map_or(0.0, |y| (best.upper - upper(y)).abs());
             certificate.upper_error = estimated(
-                check.distance * self.upper_slope(best),
-                "distance of y to S(x) times the gradient of F in y",
+                change.max(check.distance * self.upper_slope(best)),
+                "change of F to the independent solve's answer, and by slope",
             );
         }
         certificate.kkt = self.kkt(run, work);
