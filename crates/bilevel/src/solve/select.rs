@@ -342,7 +342,8 @@ impl Chooser<'_> {
         let polished = best.candidate.residual;
         let residual = match (fresh, polished) {
             (Some(fresh), Some(polished)) if polished < fresh => Some((polished, "relaxed kkt of the polish")),
-            (Some(fresh), _) => Some((fresh, "strong stationarity of the combined system")),
+            (Some(fresh), _) if leader.smooth => Some((fresh, "strong stationarity of the combined system")),
+            (Some(fresh), _) => Some((fresh, "strong stationarity, gradients of F within 1e-6 of the point")),
             (None, Some(polished)) => Some((polished, "relaxed kkt of the polish")),
             (None, None) => None,
         };
