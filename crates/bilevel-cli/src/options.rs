@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use bilevel::problem::{Attitude, Block, Problem};
 use bilevel::smooth;
-use bilevel::solve::Options;
+use bilevel::solve::{METHODS, Options};
 use bilevel_format::FileOptions;
 
 use crate::Failure;
@@ -62,7 +62,7 @@ impl RunOptions {
     /// An unknown name, or a number out of its range, at its place in the file where it stands there.
     pub fn resolve(&self, file: &FileOptions, attitude: Attitude) -> Result<Options, Failure> {
         let mut options = Options { attitude, ..Options::default() };
-        options.method = self.method.clone().or_else(|| file.text("method").map(str::to_string));
+        options.method = self.method(file)?;
         if let Some(name) = self.smoothing.as_deref().or_else(|| file.text("smoothing")) {
             options.smoothing = smooth::by_name(name).ok_or_else(|| unknown_smoothing(self, file, name))?;
         }
@@ -82,15 +82,32 @@ impl RunOptions {
             options.seed = seed;
         }
         if let Some(budget) = count(self.budget, "budget") {
-            options.budget = budget.max(1);
+            options.budget = budget;
+            checked("budget", budget as f64, budget > 0)?;
         }
         if let Some(starts) = count(self.starts.map(|n| n as u64), "starts") {
-            options.starts = starts.max(1) as usize;
+            options.starts = usize::try_from(starts).unwrap_or(usize::MAX);
+            checked("starts", starts as f64, starts > 0)?;
         }
         if let Some(threads) = count(self.threads.map(|n| n as u64), "threads") {
             options.threads = threads as usize;
         }
         Ok(options)
+    }
+}
+
+impl RunOptions {
+    /// The method asked for, if there is one of that name.
+    fn method(&self, file: &FileOptions) -> Result<Option<String>, Failure> {
+        let Some(name) = self.method.as_deref().or_else(|| file.text("method")) else { return Ok(None) };
+        if METHODS.contains(&name) {
+            return Ok(Some(name.to_string()));
+        }
+        let (message, help) = (format!("there is no method `{name}`"), format!("methods: {}", METHODS.join(", ")));
+        Err(match &self.method {
+            Some(_) => anyhow!("--method: {message}; {help}").into(),
+            None => file.mistake("method", message, help).into(),
+        })
     }
 }
 

@@ -25,7 +25,9 @@ pub struct FollowerCheck {
     pub gap: f64,
     /// Whether a solve of the check ended in a minimiser. Without one nothing speaks for y, however small the gap.
     pub converged: bool,
-    /// Distance of y to the nearest of the check's answers that are as good as the best; a solve from y itself included.
+    /// The nearest to y of the check's answers that are as good as the best; a solve from y itself included.
+    pub nearest: Option<Vec<f64>>,
+    /// Distance of y to it; infinite without one.
     pub distance: f64,
     /// Lower solves made.
     pub solves: u64,
@@ -79,10 +81,12 @@ pub fn check_follower(
     answers.extend(judge.answer(solve(&mut program, &follower.extend(x, y))));
     let near = best.value + 1e-9 * (1.0 + best.value.abs());
     let as_good = answers.iter().filter(|answer| answer.converged && answer.value <= near);
+    let nearest = as_good.map(|answer| &answer.y).min_by(|a, b| distance(y, a).total_cmp(&distance(y, b))).cloned();
     let kind = if levels.convex { "convex follower" } else { "multistart" };
     Some(FollowerCheck {
         gap: judge.objective.value(At { x, y, smoothing: Smoothing::EXACT }) - best.value,
-        distance: as_good.map(|answer| distance(y, &answer.y)).fold(f64::INFINITY, f64::min),
+        distance: nearest.as_ref().map_or(f64::INFINITY, |answer| distance(y, answer)),
+        nearest,
         value: best.value,
         y: best.y,
         converged,

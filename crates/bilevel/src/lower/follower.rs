@@ -5,7 +5,7 @@ use crate::expr::Level;
 use crate::expr::lift::{Lifted, lift};
 use crate::expr::structure::VariableBounds;
 use crate::problem::{Function, Problem, System, SystemBuilder};
-use crate::set::{ConvexSet, Description};
+use crate::set::{ConvexSet, Description, Set};
 
 /// The lower level over (x, ỹ).
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub struct Follower {
     pub system: System,
     /// Places in `system` of the problem's own follower constraints, in order.
     pub own_constraints: std::ops::Range<usize>,
+    /// The set Y, where the follower's constraints are that set alone and ỹ = y.
+    pub set_alone: Option<Set>,
     lifted: Option<Lifted>,
 }
 
@@ -71,7 +73,9 @@ impl Follower {
             None => side.objective.resized(n, size),
             Some(lifted) => Function::formula(&lifted.objective, n, size).unwrap_or_else(|| side.objective.clone()),
         };
-        Self { n, m, objective, lower, upper, system: builder.build(), own_constraints, lifted }
+        let alone = side.constraints.is_empty() && size == m;
+        let set_alone = alone.then(|| side.set.clone());
+        Self { n, m, objective, lower, upper, system: builder.build(), own_constraints, set_alone, lifted }
     }
 
     /// Completes y to ỹ: epigraph variables at their smallest feasible values, variables of sets at the middle of their

@@ -1,6 +1,7 @@
 //! The follower's problem at a fixed x.
 //!
 //! ```text
+//! accelerated.rs    accelerated projected gradient, for large followers over a set alone
 //! follower.rs       Follower: the lower level as an objective, bounds and a System; smooth or in epigraph form
 //! program.rs        FollowerProgram: that at a fixed x, as a nonlinear programme in y
 //! solve.rs          LowerSolver: local solves with warm starts, values, multipliers, the gradient of v
@@ -8,6 +9,7 @@
 //! multistart.rs     Pool: the distinct local minimisers of a nonconvex follower
 //! ```
 
+pub mod accelerated;
 mod follower;
 mod meter;
 mod multistart;

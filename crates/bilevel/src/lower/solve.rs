@@ -1,8 +1,9 @@
 //! Local solves of the follower's problem, by the interior-point method, with warm starts and counted work.
 
-use super::{Follower, FollowerProgram, Meter, Regulariser};
+use super::{Follower, FollowerProgram, Meter, Regulariser, accelerated};
 use crate::nlp::{self, Multipliers, interior_point};
 use crate::problem::Failures;
+use crate::set::Set;
 use crate::smooth::Smoothing;
 
 /// How a lower solve ended.
@@ -65,7 +66,11 @@ impl<'a> LowerSolver<'a> {
     ) -> LowerSolution {
         self.meter.count();
         self.program.fix(x, smoothing, regulariser);
-        let start = self.follower().extend(x, start);
+        let follower = self.follower();
+        if let (Some(set), true) = (&follower.set_alone, follower.m > LARGE) {
+            return self.accelerated(set, start);
+        }
+        let start = follower.extend(x, start);
         let found = interior_point::solve(&mut self.program, &start, &self.settings);
         let status = match found.status {
             nlp::Status::Solved | nlp::Status::Acceptable => LowerStatus::Solved,
@@ -85,11 +90,33 @@ impl<'a> LowerSolver<'a> {
         }
     }
 
+    /// A large follower over a set alone: no matrices. Its multipliers are not needed, since nothing depends on x.
+    fn accelerated(&mut self, set: &Set, start: &[f64]) -> LowerSolution {
+        let m = self.follower().m;
+        let found = accelerated::minimise(&mut self.program, set, &start[..m], &accelerated::Settings::default());
+        let status = match found.residual {
+            _ if found.unbounded => LowerStatus::Unbounded,
+            residual if residual <= LOOSE => LowerStatus::Solved,
+            _ => LowerStatus::Numerical,
+        };
+        let system = &self.follower().system;
+        let multipliers = Multipliers {
+            bounds: vec![0.0; self.follower().size()],
+            rows: vec![0.0; system.row_upper.len()],
+            constraints: vec![0.0; system.upper.len()],
+        };
+        let y = self.follower().extend(&[], &found.y);
+        let plain = self.program.plain_objective(&y);
+        LowerSolution { status, plain, value: found.value, multipliers, residual: found.residual, y }
+    }
+
     /// Writes the gradient of the value function at the x, smoothing and regulariser of the last solve.
     pub fn value_gradient(&mut self, solution: &LowerSolution, out: &mut [f64]) {
         self.program.value_gradient(&solution.y, &solution.multipliers, out);
     }
 }
 
+/// Followers with more variables than this are solved without matrices where their constraints allow it.
+const LARGE: usize = 200;
 /// A solve that stopped early still counts when its residual is below this.
 const LOOSE: f64 = 1e-6;

@@ -43,9 +43,9 @@ impl Analysis {
         let lower = facts(problem.follower(), &bounds, Block::Follower);
         let upper = facts(problem.leader(), &bounds, Block::Both);
         let follower = Follower::direct(problem);
-        let leader = Leader::new(problem, &follower);
+        let leader = Leader::new(problem, &follower, upper.smooth);
         let exact_follower = if lower.smooth { Some(follower.clone()) } else { Follower::epigraph(problem, &bounds) };
-        let exact_leader = exact_follower.as_ref().map(|follower| Leader::new(problem, follower));
+        let exact_leader = exact_follower.as_ref().map(|follower| Leader::new(problem, follower, upper.smooth));
         let levels = Levels { follower, leader, exact_follower, exact_leader, convex: lower.convex };
         Self {
             bounds,

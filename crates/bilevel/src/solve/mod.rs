@@ -16,7 +16,7 @@ mod select;
 
 pub use analysis::{Analysis, FollowerConvexity};
 pub use derivatives::{DerivativeCheck, check_derivatives};
-pub use options::Options;
+pub use options::{METHODS, Options};
 
 use std::time::{Duration, Instant};
 

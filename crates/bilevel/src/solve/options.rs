@@ -48,7 +48,7 @@ impl Default for Options {
 }
 
 /// The methods that exist, by name.
-pub(super) const SMOOTHED_VALUE: &str = "smoothed-value";
+pub const METHODS: [&str; 1] = ["smoothed-value"];
 
 impl Options {
     /// Why these options ask for something that is not handled, if they do.
@@ -59,9 +59,7 @@ impl Options {
         if self.follower_tolerance != 0.0 {
             return Some("a follower tolerance above 0 is not handled yet".to_string());
         }
-        match self.method.as_deref() {
-            None | Some(SMOOTHED_VALUE) => None,
-            Some(other) => Some(format!("there is no method `{other}`; methods: {SMOOTHED_VALUE}")),
-        }
+        let other = self.method.as_deref().filter(|name| !METHODS.contains(name))?;
+        Some(format!("there is no method `{other}`; methods: {}", METHODS.join(", ")))
     }
 }

@@ -282,9 +282,11 @@ impl Chooser<'_> {
                 _ => estimated(check.gap.max(0.0), &check.by),
             };
             certificate.follower_distance = estimated(check.distance, "distance to the independent solve's answer");
+            let upper = |y: &Vec<f64>| self.value(self.problem.leader(), &best.candidate.x, y);
+            let change = check.nearest.as_ref().map_or(0.0, |y| (best.upper - upper(y)).abs());
             certificate.upper_error = estimated(
-                check.distance * self.upper_slope(best),
-                "distance of y to S(x) times the gradient of F in y",
+                change.max(check.distance * self.upper_slope(best)),
+                "change of F to the independent solve's answer, and by slope",
             );
         }
         certificate.kkt = self.kkt(run, work);
@@ -340,7 +342,8 @@ impl Chooser<'_> {
         let polished = best.candidate.residual;
         let residual = match (fresh, polished) {
             (Some(fresh), Some(polished)) if polished < fresh => Some((polished, "relaxed kkt of the polish")),
-            (Some(fresh), _) => Some((fresh, "strong stationarity of the combined system")),
+            (Some(fresh), _) if leader.smooth => Some((fresh, "strong stationarity of the combined system")),
+            (Some(fresh), _) => Some((fresh, "strong stationarity, gradients of F within 1e-6 of the point")),
             (None, Some(polished)) => Some((polished, "relaxed kkt of the polish")),
             (None, None) => None,
         };

@@ -11,6 +11,8 @@ use crate::set::{ConvexSet, Description};
 pub struct Leader {
     /// F as a function of (x, ỹ).
     pub objective: Function,
+    /// Whether F has no kinks.
+    pub smooth: bool,
     /// Lower bounds of x, then of the auxiliary variables.
     pub lower: Vec<f64>,
     /// Upper bounds of x, then of the auxiliary variables.
@@ -20,8 +22,8 @@ pub struct Leader {
 }
 
 impl Leader {
-    /// The upper level of `problem`, to be put together with this form of the follower.
-    pub fn new(problem: &Problem, follower: &Follower) -> Self {
+    /// The upper level of `problem`, to be put together with this form of the follower; `smooth` says whether F is.
+    pub fn new(problem: &Problem, follower: &Follower, smooth: bool) -> Self {
         let (n, size) = (problem.n(), follower.size());
         let mut description = Description::default();
         problem.leader().set.describe(0, &mut description);
@@ -31,6 +33,7 @@ impl Leader {
         builder.set(Level::Leader, &description, |j| if j < n { j } else { size + j });
         Self {
             objective: problem.leader().objective.resized(n, size + auxiliary),
+            smooth,
             lower: description.lower,
             upper: description.upper,
             system: builder.build(),

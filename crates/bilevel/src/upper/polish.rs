@@ -123,6 +123,8 @@ pub(super) struct KktProgramme<'a, 'v> {
     smoothing: Smoothing<'a>,
     frame: Frame,
     evaluations: u64,
+    /// Whether F has no kinks.
+    smooth: bool,
     leader_rows: usize,
     leader_values: Vec<f64>,
     /// Values and Jacobian of the follower's functions over (x, ỹ) at the last point.
@@ -158,6 +160,7 @@ impl<'a, 'v> KktProgramme<'a, 'v> {
             value,
             smoothing,
             evaluations: 0,
+            smooth: leader.smooth,
             leader_rows: leader.system.row_upper.len(),
             leader_values: vec![0.0; leader.system.upper.len()],
             components: vec![0.0; components],

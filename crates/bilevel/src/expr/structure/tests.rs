@@ -345,7 +345,7 @@ fn quadratic_forms_of_a_block() {
 
 #[test]
 fn many_dense_rows_give_a_dense_hessian() {
-    let n = 70;
+    let n = 100;
     let graph = Graph::new();
     let y = graph.variable(Level::Follower, 0, Shape::Vector(n));
     let a = Dense::from_fn(40, n, |i, j| f64::from((i * 31 + j * 17) as u32 % 11) - 5.0);

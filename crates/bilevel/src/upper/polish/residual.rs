@@ -6,12 +6,19 @@
 //! f(x, y) − f(x, y_j) <= 0.
 
 use bilevel_linalg::{Dense, vector};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 use super::KktProgramme;
 use crate::nlp::{Nlp, Normals, unit};
 
 /// Slacks, multipliers and bounds below this (relative to 1 + their size) count as zero.
 const ACTIVE: f64 = 1e-6;
+
+/// Radius, relative to 1 + the size, within which gradients of an F with kinks are collected.
+const NEARBY: f64 = 1e-6;
+/// Random points among them.
+const RANDOM_POINTS: usize = 20;
 
 impl KktProgramme<'_, '_> {
     /// The residual at z, relative to 1 + ‖∇F‖∞; `ties` are gradients in x of f(x, y_j) at other answers of the follower
@@ -30,8 +37,39 @@ impl KktProgramme<'_, '_> {
         }
         self.branch_normals(z, &mut normals);
         self.tie_normals(z, ties, &mut normals);
-        let residual = normals.distance(&gradient)?;
+        let residual = if self.smooth {
+            normals.distance(&gradient)?
+        } else {
+            normals.hull_distance(&self.nearby_gradients(z, gradient.clone()))?
+        };
         Some(residual / (1.0 + vector::norm_inf(&gradient)))
+    }
+
+    /// Gradients of F at z and at points around it, on both sides of every axis and at random: where F has a kink at z,
+    /// generators of its subdifferential (as in gradient sampling).
+    fn nearby_gradients(&mut self, z: &[f64], at_point: Vec<f64>) -> Vec<Vec<f64>> {
+        let moving = self.n + self.size;
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        let mut gradients = vec![at_point];
+        for k in 0..2 * moving + RANDOM_POINTS {
+            let mut shifted = z.to_vec();
+            for (j, value) in shifted[..moving].iter_mut().enumerate() {
+                let direction = if k >= 2 * moving {
+                    rng.random_range(-1.0..=1.0)
+                } else if k / 2 == j {
+                    if k.is_multiple_of(2) { 1.0 } else { -1.0 }
+                } else {
+                    0.0
+                };
+                *value += NEARBY * (1.0 + value.abs()) * direction;
+            }
+            let mut gradient = vec![0.0; z.len()];
+            self.gradient(&shifted, &mut gradient);
+            if vector::all_finite(&gradient) {
+                gradients.push(gradient);
+            }
+        }
+        gradients
     }
 
     /// Bounds of x and its auxiliary variables, the leader's rows and functions. A normal points into the feasible side.
