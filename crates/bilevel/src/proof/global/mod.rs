@@ -7,7 +7,7 @@
 //! stationary.rs  boxes in which the follower can always do better (Fritz John in y)
 //! ```
 //!
-//! On each box the relaxation {G, g, h, cuts} is bounded like any minimisation (propagation, mean values, Lagrangian
+//! On each box the relaxation {G, g, h, cuts, stationarity} is bounded like any minimisation (propagation, mean values, Lagrangian
 //! second-order bound). Upper values come from points at which the follower's gap is proved; the bound itself needs
 //! none of them to be right: it never claims more than the upper value it was given. The bound is one for the
 //! pessimistic problem too, since φ_p >= φ_o.
@@ -83,6 +83,27 @@ pub struct GlobalProof {
     pub artificial: Vec<usize>,
     /// Boxes looked at.
     pub nodes: usize,
+}
+
+impl GlobalProof {
+    /// What is proved, in words.
+    pub fn statement(&self) -> String {
+        let place = if self.artificial.is_empty() {
+            "every bilevel feasible point".to_string()
+        } else {
+            format!("every bilevel feasible point of a box that is artificial in {} variables", self.artificial.len())
+        };
+        match &self.incumbent {
+            _ if self.lower == f64::INFINITY => "there is no bilevel feasible point".to_string(),
+            Some(best) => format!(
+                "{place} has F >= {:.10}; the point found has F = {:.10} with a follower gap of at most {:.1e}",
+                self.lower,
+                best.value.hi(),
+                best.follower_gap
+            ),
+            None => format!("{place} has F >= {:.10}", self.lower),
+        }
+    }
 }
 
 /// A box of (x, y) with its bound and what its children inherit.
