@@ -94,14 +94,8 @@ impl Formulas {
         if let (Some(y), true) = (y, beat.is_finite()) {
             dual = self.dual_bound(x, y, whole).map_or(dual, |d| d.lower);
             if enough(dual) && violation <= settings.delta {
-                let mut bound = Bound::by_duality(dual.min(beat), y, objective, violation);
-                let mut empty = false;
-                if violation > 0.0 && self.m <= SMALL {
-                    bound.strict = self.strict_answer(x, y, settings);
-                    empty = bound.strict.is_none() && self.is_empty(x, &[y.to_vec()], settings);
-                }
-                let proof = self.report(whole.to_vec(), Vec::new(), objective, violation, bound, empty);
-                return Ok(self.with_existence(x, proof));
+                let bound = Bound::by_duality(dual.min(beat), y, objective, violation);
+                return Ok(self.by_duality(x, y, bound, settings));
             }
         }
         let on_whole = dual;
@@ -147,20 +141,33 @@ impl Formulas {
             // Duality at the best answer found may do without the artificial box.
             let found = bound.within.as_ref().or(bound.strict.as_ref());
             let lower = found.and_then(|c| self.dual_bound(x, &c.point, whole)).map_or(f64::NEG_INFINITY, |d| d.lower);
-            if lower >= bound.lower - settings.gap * (1.0 + bound.lower.abs()) {
+            if lower.is_finite() && lower >= bound.lower - settings.gap * (1.0 + bound.lower.abs()) {
                 bound.lower = lower;
                 task.domain = whole.to_vec();
                 artificial.clear();
             }
         }
+        let nowhere = bound.ended == Ended::Empty && artificial.is_empty() && beat == f64::INFINITY;
         // Answers worse than the given one were cut off by propagation.
         bound.lower = bound.lower.min(beat);
-        let empty = bound.strict.is_none() && self.is_empty(x, &starts, settings);
+        let empty = nowhere || (bound.strict.is_none() && self.is_empty(x, &starts, settings));
         if empty {
             bound.lower = f64::INFINITY;
         }
         let proof = self.report(task.domain, artificial, objective, violation, bound, empty);
         Ok(self.with_existence(x, proof))
+    }
+
+    /// The proof by duality alone, with a strictly feasible answer beside y where y is none.
+    fn by_duality(&self, x: &[f64], y: &[f64], mut bound: Bound, settings: &Settings) -> FollowerProof {
+        let (objective, violation) = self.answer(x, y);
+        let mut empty = false;
+        if violation > 0.0 && self.m <= SMALL {
+            bound.strict = self.strict_answer(x, y, settings);
+            empty = bound.strict.is_none() && self.is_empty(x, &[y.to_vec()], settings);
+        }
+        let proof = self.report(self.domain[self.n..].to_vec(), Vec::new(), objective, violation, bound, empty);
+        self.with_existence(x, proof)
     }
 
     /// A short search on the unbounded box itself: where f grows in an unbounded variable, or nothing as good lies
