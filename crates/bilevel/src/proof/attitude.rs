@@ -28,12 +28,15 @@ pub struct HyperProof {
     pub pessimistic_lower: f64,
     /// The tie width η.
     pub eta: f64,
-    /// By how much Y(x) is relaxed: 0, or δ where no strictly feasible answer is known.
+    /// By how much Y(x) is relaxed: 0, or δ where no exactly feasible answer is known. Then all numbers here speak of
+    /// the relaxed set's φ, which may differ from that of Y(x) by more than δ.
     pub delta: f64,
     /// The η-optimal answer that is best for the leader, as far as found.
     pub best: Option<Candidate>,
     /// The η-optimal answer that is worst for the leader, as far as found; its value is F.
     pub worst: Option<Candidate>,
+    /// Variables in which the bounds speak of an artificial box only.
+    pub artificial: Vec<usize>,
     /// Whether both searches closed their gap.
     pub closed: bool,
     /// Boxes looked at.
@@ -72,6 +75,7 @@ impl Formulas {
         };
         let level = (Interval::point(answer.value.hi()) + Interval::point(eta)).hi();
         let mut runs = Vec::with_capacity(2);
+        let mut artificial = Vec::new();
         for worst in [false, true] {
             let mut task = self.level_task(x, worst, level, delta);
             let natural = narrowed(&task, f64::INFINITY);
@@ -79,12 +83,15 @@ impl Formulas {
                 runs.push(Bound::nothing_below(f64::INFINITY));
                 continue;
             };
+            artificial.extend((0..self.m).filter(|&j| !natural[j].is_bounded()));
             task.domain = boxed(&natural, Some(&answer.point), settings.radius);
             let limits = Limits { nodes: settings.nodes, gap, delta: 0.0, ..Limits::default() };
             let starts = [Some(answer), follower.bound.within.as_ref()];
             let starts: Vec<_> = starts.into_iter().flatten().map(|c| c.point.clone()).collect();
             runs.push(Prover::new(&task, limits).run(&starts));
         }
+        artificial.sort_unstable();
+        artificial.dedup();
         let [best, worst] = &runs[..] else {
             return Ok(None);
         };
@@ -98,6 +105,7 @@ impl Formulas {
             delta,
             best: best.strict.clone(),
             worst: turned,
+            artificial,
             closed: best.ended != Ended::Budget && worst.ended != Ended::Budget,
             nodes: best.nodes + worst.nodes,
         }))

@@ -238,7 +238,11 @@ impl PointProof {
             lines.push(format!("an answer known to be feasible: {tier}"));
         }
         if let Some(h) = &self.hyper {
-            lines.push(format!("phi_o(x) >= {:.10}, phi_p(x) <= {:.10}", h.optimistic_lower, h.pessimistic_upper));
+            let place = if h.artificial.is_empty() { "" } else { ", in an artificial box" };
+            lines.push(format!(
+                "phi_o(x) >= {:.10}, phi_p(x) <= {:.10}{place}",
+                h.optimistic_lower, h.pessimistic_upper
+            ));
             let by = h.undecided_by();
             if by > 0.0 {
                 lines.push(format!("answers within {:.0e} of the best exist that differ by {by:.6} in F", h.eta));
