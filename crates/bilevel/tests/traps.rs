@@ -67,8 +67,9 @@ fn statuses_say_what_is_wrong() -> Result<(), ModelError> {
     })?;
     assert_eq!(unbounded_follower, Status::FollowerUnbounded);
     let infeasible = status_of(|model| {
-        let (x, y) = copying(model, 0.0, 1.0)?;
-        model.upper(x.sum()).upper_subject_to((&x + &y).at_least(20.0)).build()
+        let x = model.leader("x", 1).within(Bounds::new(0.0, 1.0)?)?;
+        let y = model.follower("y", 1).within(Bounds::new(0.0, 1.0)?)?;
+        model.upper(x.sum()).lower((&y - &x).norm2sq()).upper_subject_to((&x + &y).at_least(20.0)).build()
     })?;
     assert_eq!(infeasible, Status::Infeasible);
     let not_a_number = status_of(|model| {

@@ -5,7 +5,7 @@ use super::{Leader, PolishSettings, Polished, ValueFunctionProgramme, implicit, 
 use crate::lower::{Follower, LowerSolution, LowerSolver, LowerStatus, Meter, Regulariser};
 use crate::nlp::{self, sqp};
 use crate::observe::{Observer, Stage};
-use crate::problem::{Failures, Problem};
+use crate::problem::{At, Failures, FunctionEvaluator, Problem};
 use crate::set::ConvexSet;
 use crate::smooth::{Family, Smoothing};
 use crate::value::ValueModel;
@@ -296,8 +296,13 @@ impl<'a> SmoothedValue<'a> {
                 step = "implicit";
             }
         }
-        // Where the follower has several answers, or a constraint of the leader decides, y is free to move: the polish.
-        if residual > CONVERGED && !stop() {
+        // Where the follower has several answers, or a constraint of the leader decides, y is free to move: the polish. Also
+        // where the smoothed point promised more than F(x, y(x)) kept, unless the polish is too large to be tried in vain.
+        let kept = run.candidates.last().map_or(f64::INFINITY, |found| self.upper_at(&found.x, &found.y));
+        let promised = self.upper_at(x, y);
+        let affordable = n + follower.size() <= POLISHED_IN_VAIN;
+        let disappointing = affordable && kept > promised + 1e-2 * (1.0 + promised.abs());
+        if (residual > CONVERGED || disappointing) && !stop() {
             let polished = self.polished((leader, follower), (x, y), &answer, models);
             residual = residual.min(polished.as_ref().map_or(f64::INFINITY, |polished| polished.residual));
             step = "polish";
@@ -329,6 +334,16 @@ impl<'a> SmoothedValue<'a> {
         }
         let y = polished.y[..m].to_vec();
         run.candidates.push(Candidate { x: polished.x, y, residual, source: "polished" });
+    }
+
+    /// F at a point.
+    fn upper_at(&self, x: &[f64], y: &[f64]) -> f64 {
+        let objective = &self.problem.leader().objective;
+        FunctionEvaluator::new(objective, self.problem.n(), self.problem.m(), &self.failures).value(At {
+            x,
+            y,
+            smoothing: Smoothing::EXACT,
+        })
     }
 
     /// The residual of the combined optimality system at x and an answer ỹ.
@@ -375,6 +390,9 @@ impl<'a> SmoothedValue<'a> {
 const STUCK: f64 = 1e-6;
 /// A polish with a residual above this did not converge.
 const CONVERGED: f64 = 1e-6;
+
+/// Variables of both levels up to which a polish is tried where the answer as a function of x has been followed already.
+const POLISHED_IN_VAIN: usize = 60;
 
 /// SQP on (VFP_epsilon^mu): v carries the lower solver's rounding, so that progress below that is none.
 fn stage_settings() -> sqp::Settings {
