@@ -12,8 +12,14 @@ fn formulas() -> Vec<Expr> {
     let graph = Graph::new();
     let x = graph.variable(Level::Leader, 0, Shape::Vector(N));
     let y = graph.variable(Level::Follower, 0, Shape::Vector(M));
-    let dense = Matrix::from(Dense::from_row_major(M, M, (0..M * M).map(|k| (k % 5) as f64 - 1.5).collect()).unwrap());
-    let sparse = Matrix::from(Csr::from_triplets(M, M, &[(0, 1, 2.0), (3, 3, 1.0), (7, 0, -1.0)]).unwrap());
+    let dense = Matrix::from(Dense::from_fn(M, M, |i, j| ((i * M + j) % 5) as f64 - 1.5));
+    let entries = Dense::from_fn(M, M, |i, j| match (i, j) {
+        (0, 1) => 2.0,
+        (3, 3) => 1.0,
+        (7, 0) => -1.0,
+        _ => 0.0,
+    });
+    let sparse = Matrix::from(Csr::from_dense(&entries));
     let positive = y.square() + 0.5;
     let a = x.index(0);
     let smooth =
