@@ -27,7 +27,8 @@ proptest! {
             prop_assert!((jet.value - mirrored.value - z).abs() <= rounding);
             prop_assert!((jet.first + mirrored.first - 1.0).abs() <= 1e-15);
             let (abs, sum) = (family.abs(z, mu), jet.value + mirrored.value);
-            prop_assert!((abs.value - sum).abs() <= rounding, "{} {z} {mu}", family.name());
+            // Both sides are sums of size up to |z| + 2 mu, with a few roundings on each.
+            prop_assert!((abs.value - sum).abs() <= 3.0 * rounding, "{} {z} {mu}", family.name());
             prop_assert!((abs.first - (jet.first - mirrored.first)).abs() <= 1e-15);
             prop_assert!((abs.second - 2.0 * jet.second).abs() * mu <= 1e-14);
         }
