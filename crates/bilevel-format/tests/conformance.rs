@@ -47,7 +47,7 @@ fn convex_followers_over_fixed_sets_are_solved() {
             missed.push(format!("{}: {} {:?}", path.display(), solution.status.name(), solution.upper));
         }
     }
-    assert!(total >= 30, "only {total} problems found");
+    assert!(total >= 25, "only {total} problems found");
     assert!(missed.len() * 10 <= total, "{} of {total} missed: {missed:#?}", missed.len());
 }
 
