@@ -1,9 +1,9 @@
 //! The lower level in a form that solvers take: an objective, bounds and a [`System`] over (x, ỹ), where ỹ is the
 //! follower's own y followed by auxiliary variables of sets and of the epigraph form.
 
-use crate::expr::Level;
 use crate::expr::lift::{Lifted, lift};
-use crate::expr::structure::VariableBounds;
+use crate::expr::structure::{Block, Range, Structure, VariableBounds};
+use crate::expr::{Expr, Level};
 use crate::problem::{Function, Problem, System, SystemBuilder};
 use crate::set::{ConvexSet, Description, Set};
 
@@ -44,7 +44,10 @@ impl Follower {
         let constraints: Option<Vec<_>> =
             side.constraints.iter().map(|c| c.function.expr().map(|e| (e.clone(), c.is_equality()))).collect();
         let lifted = lift(objective, &constraints?, bounds).ok()?;
-        Some(Self::assemble(problem, Some(lifted)))
+        let ranges: Vec<Range> = lifted.lower.iter().zip(&lifted.upper).map(|(&l, &u)| Range::new(l, u)).collect();
+        // A convex objective whose epigraph form is not convex (a kink that cancels out, say) is better left alone.
+        let lost = is_convex(objective, bounds) && !is_convex(&lifted.objective, &bounds.extended(&ranges));
+        (!lost).then(|| Self::assemble(problem, Some(lifted)))
     }
 
     fn assemble(problem: &Problem, lifted: Option<Lifted>) -> Self {
@@ -104,6 +107,12 @@ impl Follower {
     pub fn is_lifted(&self) -> bool {
         self.lifted.is_some()
     }
+}
+
+/// Whether composition rules show that a formula is convex in the follower's variables.
+fn is_convex(expr: &Expr, bounds: &VariableBounds) -> bool {
+    let Ok(structure) = Structure::new(std::slice::from_ref(expr), bounds) else { return false };
+    structure.roots().first().is_some_and(|&root| structure.curvature(root, Block::Follower).is_convex())
 }
 
 /// A point between two bounds that may be infinite, near 0 where possible.
