@@ -22,8 +22,6 @@ pub struct Follower {
     pub upper: Vec<f64>,
     /// All other constraints of the follower.
     pub system: System,
-    /// Places in `system` of the problem's own follower constraints, in order.
-    pub own_constraints: std::ops::Range<usize>,
     /// The set Y, where the follower's constraints are that set alone and ỹ = y.
     pub set_alone: Option<Set>,
     lifted: Option<Lifted>,
@@ -70,7 +68,6 @@ impl Follower {
             None => side.constraints.iter().for_each(|c| builder.constraint(c)),
             Some(lifted) => lifted.constraints.iter().for_each(|(expr, equality)| builder.formula(expr, *equality)),
         }
-        let own_constraints = 0..side.constraints.len();
         builder.set(Level::Follower, &description, |j| n + if j < m { j } else { set_offset + j - m });
         let objective = match &lifted {
             None => side.objective.resized(n, size),
@@ -78,7 +75,7 @@ impl Follower {
         };
         let alone = side.constraints.is_empty() && size == m;
         let set_alone = alone.then(|| side.set.clone());
-        Self { n, m, objective, lower, upper, system: builder.build(), own_constraints, set_alone, lifted }
+        Self { n, m, objective, lower, upper, system: builder.build(), set_alone, lifted }
     }
 
     /// Completes y to ỹ: epigraph variables at their smallest feasible values, variables of sets at the middle of their

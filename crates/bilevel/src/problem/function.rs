@@ -52,7 +52,6 @@ pub trait Objective: Send + Sync {
     ///
     /// # Errors
     /// As for [`Objective::value`].
-    #[allow(clippy::too_many_arguments)]
     fn hessian_vector(
         &self,
         _x: &[f64],

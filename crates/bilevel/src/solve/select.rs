@@ -340,11 +340,15 @@ impl Chooser<'_> {
         let point = (x.as_slice(), full.as_slice(), &answer.multipliers);
         let fresh = optimality_residual(leader, follower, point, &ties, smoothing, self.failures);
         let polished = best.candidate.residual;
+        let finished = match best.candidate.source {
+            "implicit" => "strong stationarity where the finishing step ended",
+            _ => "relaxed kkt of the polish",
+        };
         let residual = match (fresh, polished) {
-            (Some(fresh), Some(polished)) if polished < fresh => Some((polished, "relaxed kkt of the polish")),
+            (Some(fresh), Some(polished)) if polished < fresh => Some((polished, finished)),
             (Some(fresh), _) if leader.smooth => Some((fresh, "strong stationarity of the combined system")),
             (Some(fresh), _) => Some((fresh, "strong stationarity, gradients of F within 1e-6 of the point")),
-            (None, Some(polished)) => Some((polished, "relaxed kkt of the polish")),
+            (None, Some(polished)) => Some((polished, finished)),
             (None, None) => None,
         };
         let stationarity = residual.map(|(residual, measure)| Stationarity {
