@@ -42,6 +42,7 @@
 //! | [`nlp`] | interior-point method and SQP |
 //! | [`lower`] | the follower's problem at a fixed x |
 //! | [`value`] | models of the value function v(x) |
+//! | [`hyper`] | the hyper-objectives phi_o and phi_p |
 //! | [`upper`] | the smoothed value-function method and its finishing steps |
 //! | [`proof`] | interval arithmetic, branch and bound |
 //! | [`certificate`] | what is known of a point, recomputed |
@@ -50,6 +51,7 @@
 pub mod certificate;
 pub mod evaluate;
 pub mod expr;
+pub mod hyper;
 pub mod lower;
 pub mod nlp;
 pub mod observe;

@@ -1,0 +1,54 @@
+//! The hyper-objectives phi_o(x) = min F(x, y) and phi_p(x) = max F(x, y) over the follower's answers y in S(x)
+//! [Chen, Li & So 2025], as intervals with the answer that attains them and a subgradient.
+//!
+//! A [`HyperObjective`] is what the methods on phi take: the problem's own phi, or a function that the user gives.
+
+/// phi at one x.
+#[derive(Clone, Debug)]
+pub struct HyperPoint {
+    /// The best estimate of phi(x).
+    pub value: f64,
+    /// The lower end of an interval that contains phi(x); minus infinity where there is none.
+    pub lower: End,
+    /// The upper end; infinity where there is none.
+    pub upper: End,
+    /// The follower's answer that attains the value, empty for a function of x alone.
+    pub y: Vec<f64>,
+    /// A Clarke subgradient of phi at x, where one could be computed.
+    pub subgradient: Option<Vec<f64>>,
+}
+
+/// One end of an interval, and what it rests on.
+#[derive(Clone, Debug)]
+pub struct End {
+    /// The number.
+    pub value: f64,
+    /// What it rests on.
+    pub rigor: crate::solution::Rigor,
+}
+
+/// Why phi has no value at an x.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HyperFailure {
+    /// The follower has no feasible answer at x.
+    NoAnswer,
+    /// The follower's objective decreases without bound.
+    FollowerUnbounded,
+    /// F is unbounded over S(x): phi is minus infinity (optimistic) or infinity (pessimistic).
+    Infinite,
+    /// NaN, a failing function, no progress; the text says which.
+    Numerical(String),
+}
+
+/// A function of the leader's x that methods minimise: phi_o, phi_p, or a user's own.
+pub trait HyperObjective: Sync {
+    /// The number of the leader's variables.
+    fn dimension(&self) -> usize;
+
+    /// phi at `x` to about `accuracy` (absolute), starting from the answer at a nearby x where one is given. The same
+    /// arguments give the same result, in any thread.
+    ///
+    /// # Errors
+    /// Why there is no value.
+    fn evaluate(&self, x: &[f64], accuracy: f64, warm: Option<&[f64]>) -> Result<HyperPoint, HyperFailure>;
+}
