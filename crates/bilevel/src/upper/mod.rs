@@ -8,6 +8,7 @@
 //! leader.rs           Leader: the upper level as an objective, bounds and a System
 //! ```
 
+pub mod hyper;
 mod implicit;
 mod leader;
 mod polish;
