@@ -3,7 +3,7 @@
 //! Null steps gather cuts until the model's proximal point decreases phi by a share of what the model promised; then the
 //! centre moves. eta, the modulus by which cuts are convexified, is not known: it is twice the largest that pairs of the
 //! bundle's points show, and is raised as soon as a cut lies above phi at the centre. mu follows Kiwiel (*Proximity control
-//! in bundle methods*, Math. Program. 46 (1990)), within [eta/20, 20 eta] once eta is known. Sources for the convexified
+//! in bundle methods*, Math. Program. 46 (1990)), from eta/20 on once eta is known. Sources for the convexified
 //! cuts: Hare & Sagastizábal 2010 (see `model`).
 //!
 //! The stop is the certificate's own: an upper bound of the Moreau envelope's gradient at the centre with
@@ -11,8 +11,8 @@
 
 use bilevel_linalg::vector;
 
-use super::model::{Cut, ProximalModel, ProximalPoint};
-use super::oracle::{Ending, Oracle, Sample, pairs_modulus};
+use super::model::{Cut, MoreauBound, ProximalModel, ProximalPoint};
+use super::oracle::{Ending, Known, Oracle, Sample, pairs_modulus};
 use crate::set::{ConvexSet, Set};
 
 /// Settings of [`bundle`].
@@ -30,18 +30,23 @@ const SERIOUS: f64 = 0.1;
 const GOOD: f64 = 0.5;
 /// rho of the stopping test, in moduli shown.
 const SAFETY: f64 = super::MODULUS_SAFETY;
+/// The endgame begins where the model's slope is at most this many tolerances.
+const NEAR: f64 = 20.0;
 /// Points without a value or subgradient in a row that end the run, and null steps in a row that do.
 const BLIND: usize = 40;
 const NULLS: usize = 150;
 
-/// Minimises phi over X from `start`; the best point is the oracle's.
+/// Minimises phi over X from `start`; the best point is the oracle's. Points that the oracle has seen already become cuts.
 pub fn bundle(oracle: &mut Oracle<'_>, set: &Set, start: &[f64], settings: &BundleSettings) -> Ending {
     let mut x = start.to_vec();
     set.project(start, &mut x);
-    let mut state = match oracle.start(&x) {
+    let known = oracle.seen().find(|s| s.x == x && s.subgradient.is_some()).cloned();
+    let begun = known.and_then(|s| s.subgradient.clone().map(|slope| (s, slope)));
+    let mut state = match begun.map_or_else(|| oracle.start(&x), Ok) {
         Ok((sample, slope)) => State::new(set, sample, slope, settings),
         Err(ending) => return ending,
     };
+    state.take_cuts(oracle);
     loop {
         match state.step(oracle) {
             Ok(None) => {}
@@ -56,8 +61,6 @@ struct State<'a> {
     centre: Sample,
     cuts: Vec<Cut>,
     weights: Vec<f64>,
-    /// Samples behind the cuts, for the modulus.
-    samples: Vec<Sample>,
     eta: f64,
     mu: f64,
     nulls: usize,
@@ -74,7 +77,6 @@ impl<'a> State<'a> {
         Self {
             model: ProximalModel::new(set),
             settings,
-            samples: vec![centre.clone()],
             centre,
             cuts: vec![cut],
             weights: Vec::new(),
@@ -86,16 +88,28 @@ impl<'a> State<'a> {
         }
     }
 
+    /// Cuts from points that an earlier method of the same run saw last, and with them the modulus.
+    fn take_cuts(&mut self, oracle: &Oracle<'_>) {
+        let others = oracle.seen().rev().filter(|s| s.x != self.centre.x);
+        for sample in others.filter(|s| s.subgradient.is_some()).take(self.centre.x.len() + 4) {
+            let slope = sample.subgradient.clone().unwrap_or_default();
+            self.cuts.push(Cut { point: sample.x.clone(), value: sample.value, slope, aggregate: false });
+        }
+        self.learn_modulus(oracle.accuracy());
+    }
+
     /// One evaluation; `Some` when the run ends.
     fn step(&mut self, oracle: &mut Oracle<'_>) -> Result<Option<Ending>, Ending> {
         let noise = oracle.noise(self.centre.value);
         let Some(point) = self.model.minimise(&self.centre.x, &self.cuts, (self.eta, self.mu), &self.weights) else {
             return Ok(Some(Ending::Stalled));
         };
+        let point = match self.endgame(&point, noise) {
+            Some(bound) if bound.value <= self.settings.tolerance => return Ok(Some(Ending::Stationary)),
+            Some(bound) => bound.point,
+            None => point,
+        };
         self.weights.clone_from(&point.weights);
-        if self.is_stationary(&point, noise) {
-            return Ok(Some(Ending::Stationary));
-        }
         let promised = self.centre.value - point.bound;
         if promised <= noise || self.nulls > NULLS || self.blind > BLIND {
             return Ok(Some(Ending::Stalled));
@@ -109,7 +123,6 @@ impl<'a> State<'a> {
         self.blind = 0;
         self.make_room(&point);
         self.cuts.push(Cut { point: trial.x.clone(), value: trial.value, slope, aggregate: false });
-        self.samples.push(trial.clone());
         if trial.value <= self.centre.value - SERIOUS * promised {
             self.serious(trial, &point, promised);
         } else {
@@ -119,15 +132,16 @@ impl<'a> State<'a> {
         Ok(None)
     }
 
-    /// The bound of the certificate, at the centre.
-    fn is_stationary(&self, point: &ProximalPoint, noise: f64) -> bool {
-        let step: Vec<f64> = point.z.iter().zip(&self.centre.x).map(|(z, x)| z - x).collect();
-        if self.mu * vector::norm2(&step) > 20.0 * self.settings.tolerance {
-            return false;
+    /// Where the model's slope is short, the certificate's own proximal problem takes over: its bound ends the run, or its
+    /// minimiser is the next point, with eta = mu = rho.
+    fn endgame(&mut self, point: &ProximalPoint, noise: f64) -> Option<MoreauBound> {
+        let step: f64 = point.z.iter().zip(&self.centre.x).map(|(z, x)| (z - x) * (z - x)).sum();
+        if self.mu * step.sqrt() > NEAR * self.settings.tolerance {
+            return None;
         }
-        let shown = self.settings.modulus.unwrap_or(0.5 * SAFETY * self.eta);
-        let bound = self.model.moreau(&self.centre.x, &self.cuts, shown, noise);
-        bound.is_some_and(|bound| bound.value <= self.settings.tolerance)
+        let rho = self.settings.modulus.unwrap_or(0.5 * SAFETY * self.eta).max(super::LEAST_MODULUS);
+        self.mu = rho;
+        self.model.moreau(&self.centre.x, &self.cuts, rho, noise)
     }
 
     fn serious(&mut self, trial: Sample, point: &ProximalPoint, promised: f64) {
@@ -138,7 +152,9 @@ impl<'a> State<'a> {
         self.nulls = 0;
         // Sums of cuts are bounds around the old centre still: they stay.
         if good && self.steady > 0 {
-            self.mu = interpolated.max(0.1 * self.mu).min(self.mu);
+            self.mu = interpolated.clamp(0.1 * self.mu, 0.5 * self.mu);
+        } else if self.steady > 1 {
+            self.mu *= 0.5;
         }
         self.bound_mu();
     }
@@ -149,7 +165,7 @@ impl<'a> State<'a> {
         let rise = trial.value - self.centre.value;
         let promised = self.centre.value - point.bound;
         if rise > 0.5 * promised {
-            self.mu = self.interpolated(trial, point).clamp(self.mu, 10.0 * self.mu);
+            self.mu = self.interpolated(trial, point).clamp(self.mu, 4.0 * self.mu);
         }
         self.bound_mu();
     }
@@ -163,7 +179,7 @@ impl<'a> State<'a> {
 
     fn bound_mu(&mut self) {
         if self.eta > 0.0 {
-            self.mu = self.mu.clamp(self.eta / 20.0, 20.0 * self.eta);
+            self.mu = self.mu.max(self.eta / 20.0);
         }
     }
 
@@ -172,9 +188,11 @@ impl<'a> State<'a> {
         if self.settings.modulus.is_some() {
             return;
         }
-        let points: Vec<&Sample> = self.samples.iter().collect();
+        let cuts = self.cuts.iter().filter(|cut| !cut.aggregate);
+        let points: Vec<Known> = cuts.map(|cut| (cut.point.as_slice(), cut.value, cut.slope.as_slice())).collect();
         let shown = 2.0 * pairs_modulus(&points, 1.0, accuracy);
-        if shown > self.eta || shown < 0.125 * self.eta {
+        let falls = self.nulls == 0 && shown < 0.125 * self.eta;
+        if shown > self.eta || falls {
             self.eta = shown.max(0.5 * self.eta);
             let keep: Vec<bool> = self.cuts.iter().map(|cut| !cut.aggregate).collect();
             self.retain(&keep);
@@ -222,9 +240,5 @@ impl<'a> State<'a> {
             j += 1;
             kept(j - 1)
         });
-        let limit = 2 * (self.centre.x.len() + 10);
-        if self.samples.len() > limit {
-            self.samples.drain(..self.samples.len() - limit);
-        }
     }
 }

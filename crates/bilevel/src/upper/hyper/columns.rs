@@ -270,7 +270,7 @@ mod tests {
             let part: Vec<f64> = cuts.iter().map(|&j| w[j]).collect();
             let mut out = vec![0.0; part.len()];
             use crate::set::ConvexSet;
-            crate::set::Simplex::new(part.len()).unwrap().project(&part, &mut out);
+            crate::set::Simplex::new(part.len(), 1.0).unwrap().project(&part, &mut out);
             (0..k).for_each(|j| w[j] = w[j].max(0.0));
             cuts.iter().zip(&out).for_each(|(&j, &v)| w[j] = v);
         }
@@ -278,7 +278,11 @@ mod tests {
     }
 
     fn column(d: usize, cut: bool) -> impl Strategy<Value = Column> {
-        (proptest::collection::vec(-2.0..2.0f64, d), 0.0..1.0f64).prop_map(move |(vector, cost)| Column { vector, cost, cut })
+        (proptest::collection::vec(-2.0..2.0f64, d), 0.0..1.0f64).prop_map(move |(vector, cost)| Column {
+            vector,
+            cost,
+            cut,
+        })
     }
 
     proptest! {

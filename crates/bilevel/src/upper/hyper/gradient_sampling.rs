@@ -42,7 +42,12 @@ pub fn gradient_sampling(
     }
 }
 
-fn run(oracle: &mut Oracle<'_>, set: &Set, start: &[f64], settings: &GradientSamplingSettings) -> Result<Ending, Ending> {
+fn run(
+    oracle: &mut Oracle<'_>,
+    set: &Set,
+    start: &[f64],
+    settings: &GradientSamplingSettings,
+) -> Result<Ending, Ending> {
     let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
     let mut x = start.to_vec();
     set.project(start, &mut x);

@@ -58,12 +58,3 @@ pub const LEAST_MODULUS: f64 = 1.01;
 
 /// Certificates take a modulus that is only observed this many times as large: pairs of points show it from below.
 pub const MODULUS_SAFETY: f64 = 4.0;
-
-/// Which stationarity a method's own stopping test looks at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Measure {
-    /// The smallest projected subgradient: for phi_o.
-    Clarke,
-    /// The Moreau envelope's gradient: for phi_p.
-    Moreau,
-}

@@ -76,7 +76,13 @@ impl<'a> ProximalModel<'a> {
 
     /// The minimiser of the model around `centre`; `weights` are those of an earlier solve with the first of these cuts.
     /// `None` without cuts or where the quadratic programme fails.
-    pub fn minimise(&self, centre: &[f64], cuts: &[Cut], (eta, mu): (f64, f64), weights: &[f64]) -> Option<ProximalPoint> {
+    pub fn minimise(
+        &self,
+        centre: &[f64],
+        cuts: &[Cut],
+        (eta, mu): (f64, f64),
+        weights: &[f64],
+    ) -> Option<ProximalPoint> {
         let lines: Vec<(Vec<f64>, f64)> = cuts.iter().map(|cut| line(cut, centre, eta)).collect();
         let weights = match &self.feasible {
             Feasible::Everything => dual(&lines, &[], centre, mu, weights)?,
@@ -114,7 +120,7 @@ pub struct MoreauBound {
     /// gamma.
     pub gamma: f64,
     /// The model's minimiser: where the next evaluation sharpens the bound.
-    pub z: Vec<f64>,
+    pub point: ProximalPoint,
     /// The model's own estimate of the gradient's norm, no bound.
     pub estimate: f64,
 }
@@ -141,7 +147,7 @@ impl ProximalModel<'_> {
         let inner = (gap / rho - 0.25 * vector::distance_squared(&best.point, &point.z)).max(0.0).sqrt();
         let to = |p: &[f64]| vector::distance_squared(x, p).sqrt();
         let distance = (to(&best.point) + radius).min(to(&point.z) + radius).min(to(&middle) + inner);
-        Some(MoreauBound { value: distance / gamma, gamma, estimate: to(&point.z) / gamma, z: point.z })
+        Some(MoreauBound { value: distance / gamma, gamma, estimate: to(&point.z) / gamma, point })
     }
 }
 
@@ -320,7 +326,12 @@ mod tests {
     /// The convexified cuts stay below phi + (eta + mu)/2 ‖z - x‖², and so does their sum made into a cut.
     #[test]
     fn the_sum_of_cuts_is_a_cut() {
-        let phi = |z: &[f64]| (z[0].abs() - 0.5 * z[0] * z[0] + (2.0 * z[1]).cos() / 4.0, vec![z[0].signum() - z[0], -(2.0 * z[1]).sin() / 2.0]);
+        let phi = |z: &[f64]| {
+            (
+                z[0].abs() - 0.5 * z[0] * z[0] + (2.0 * z[1]).cos() / 4.0,
+                vec![z[0].signum() - z[0], -(2.0 * z[1]).sin() / 2.0],
+            )
+        };
         let mut rng = ChaCha8Rng::seed_from_u64(4);
         let whole: Set = set::Whole::new(2).into();
         let (eta, mu) = (1.0, 2.0);

@@ -27,6 +27,8 @@ pub enum Ending {
     Stationary,
     /// No step decreases phi by more than its noise.
     Stalled,
+    /// Steps meet kinks, where another method does better.
+    Kink,
     /// The evaluations were used up.
     Budget,
     /// The observer ended the run.
@@ -86,7 +88,11 @@ impl<'a> Oracle<'a> {
     ///
     /// # Errors
     /// phi is minus infinity.
-    pub fn record(&mut self, x: &[f64], result: Result<crate::hyper::HyperPoint, HyperFailure>) -> Result<Sample, Ending> {
+    pub fn record(
+        &mut self,
+        x: &[f64],
+        result: Result<crate::hyper::HyperPoint, HyperFailure>,
+    ) -> Result<Sample, Ending> {
         let point = match result {
             Ok(point) if point.value == f64::NEG_INFINITY => return Err(Ending::Unbounded),
             Ok(point) if point.value.is_finite() => point,
@@ -183,24 +189,33 @@ impl<'a> Oracle<'a> {
     /// The largest weak-convexity modulus that pairs of the points seen show within `radius` of `x`:
     /// `2 [phi(a) + s_a (b - a) - phi(b)] / ‖b - a‖²`, with sign -1 for weak concavity. A lower estimate.
     pub fn observed_modulus(&self, x: &[f64], radius: f64, sign: f64) -> f64 {
-        let near: Vec<&Sample> = self.seen.iter().filter(|s| distance(&s.x, x) <= radius).collect();
-        pairs_modulus(&near, sign, self.accuracy)
+        let near = self.seen.iter().filter(|s| distance(&s.x, x) <= radius);
+        pairs_modulus(&near.filter_map(Sample::known).collect::<Vec<_>>(), sign, self.accuracy)
     }
 }
 
+impl Sample {
+    /// The point with its value and subgradient, if it has one.
+    pub(crate) fn known(&self) -> Option<Known<'_>> {
+        Some((&self.x, self.value, self.subgradient.as_deref()?))
+    }
+}
+
+/// A point, phi there and a subgradient.
+pub(crate) type Known<'a> = (&'a [f64], f64, &'a [f64]);
+
 /// The largest modulus that pairs of points show, their values' `accuracy` and rounding taken off.
-pub(crate) fn pairs_modulus(points: &[&Sample], sign: f64, accuracy: f64) -> f64 {
+pub(crate) fn pairs_modulus(points: &[Known<'_>], sign: f64, accuracy: f64) -> f64 {
     let mut largest: f64 = 0.0;
-    for a in points {
-        let Some(s) = &a.subgradient else { continue };
-        for b in points {
+    for &(a, at_a, slope) in points {
+        for &(b, at_b, _) in points {
             let (mut inner, mut square) = (0.0, 0.0);
-            for ((s, p), q) in s.iter().zip(&a.x).zip(&b.x) {
+            for ((s, p), q) in slope.iter().zip(a).zip(b) {
                 inner += s * (q - p);
                 square += (q - p) * (q - p);
             }
-            let excess = sign * (a.value + inner - b.value);
-            let noise = 2.0 * accuracy + 1e-12 * (1.0 + a.value.abs() + b.value.abs() + inner.abs());
+            let excess = sign * (at_a + inner - at_b);
+            let noise = 2.0 * accuracy + 1e-12 * (1.0 + at_a.abs() + at_b.abs() + inner.abs());
             if square > 0.0 && excess > noise {
                 largest = largest.max(2.0 * (excess - noise) / square);
             }

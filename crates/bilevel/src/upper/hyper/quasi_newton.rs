@@ -10,23 +10,24 @@ use std::collections::VecDeque;
 use bilevel_linalg::qp::{Ball, Qp, QpHessian, QpOptions, solve_qp};
 use bilevel_linalg::{Csr, Dense, vector};
 
-use super::model::{Cut, ProximalModel};
-use super::oracle::{Ending, Oracle, Sample, pairs_modulus};
-use super::{MODULUS_SAFETY, Measure, projected_norm};
+use super::oracle::{Ending, Oracle, Sample};
+use super::projected_norm;
 use crate::set::{ConvexSet, Description, Set};
 
 /// Settings of [`quasi_newton`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct QuasiNewtonSettings {
-    /// Ends when the measure is at most this.
+    /// Ends when the projected subgradient's norm is at most this.
     pub tolerance: f64,
-    /// The measure of the stopping test.
-    pub measure: Measure,
+    /// Ends with [`Ending::Kink`] where line searches in a row meet kinks: a bundle method goes on faster from there.
+    pub stop_at_kinks: bool,
 }
 
 const SUFFICIENT: f64 = 1e-4;
 const CURVATURE: f64 = 0.9;
 const BISECTIONS: usize = 50;
+/// Line searches in a row that meet a kink before the run says so.
+const KINKS: usize = 2;
 /// Largest dimension of a dense matrix; pairs kept beyond it.
 const DENSE: usize = 500;
 const PAIRS: usize = 20;
@@ -38,6 +39,13 @@ pub struct Curvature {
     matrix: Option<Dense>,
     /// Steps and gradient differences, for n > 500.
     pairs: VecDeque<(Vec<f64>, Vec<f64>)>,
+}
+
+impl Curvature {
+    /// Whether nothing has been learnt.
+    fn is_fresh(&self) -> bool {
+        self.matrix.is_none() && self.pairs.is_empty()
+    }
 }
 
 /// Minimises phi over X from `start`, with the curvature of an earlier run if there is one, which is updated.
@@ -54,8 +62,7 @@ pub fn quasi_newton(
         Ok(pair) => pair,
         Err(ending) => return ending,
     };
-    let mut run = Run { set, settings, frame: Frame::new(set), at: sample, slope, recent: Vec::new(), scale: None };
-    run.recent.push(run.at.clone());
+    let mut run = Run { set, settings, frame: Frame::new(set), at: sample, slope, scale: None, kinks: 0 };
     loop {
         match run.iterate(oracle, curvature) {
             Ok(None) => {}
@@ -88,25 +95,28 @@ struct Run<'a> {
     frame: Frame,
     at: Sample,
     slope: Vec<f64>,
-    /// The points seen last, for the Moreau bound.
-    recent: Vec<Sample>,
     /// Barzilai and Borwein's step length, from the last step.
     scale: Option<f64>,
+    /// Line searches in a row that met a kink.
+    kinks: usize,
 }
 
 impl Run<'_> {
     fn iterate(&mut self, oracle: &mut Oracle<'_>, curvature: &mut Curvature) -> Result<Option<Ending>, Ending> {
-        if self.is_stationary(oracle) {
+        if projected_norm(self.set, &self.at.x, &self.slope) <= self.settings.tolerance {
             return Ok(Some(Ending::Stationary));
+        }
+        if self.kinks >= KINKS {
+            return Ok(Some(Ending::Kink));
         }
         let Some(direction) = self.direction(curvature) else {
             // A matrix that gives no descent is forgotten, once.
-            let fresh = curvature.matrix.is_none() && curvature.pairs.is_empty();
+            let fresh = curvature.is_fresh();
             *curvature = Curvature::default();
             return Ok(fresh.then_some(Ending::Stalled));
         };
-        let Some((next, slope)) = self.line_search(oracle, &direction)? else {
-            let fresh = curvature.matrix.is_none() && curvature.pairs.is_empty();
+        let Some((next, slope)) = self.line_search(oracle, &direction, curvature)? else {
+            let fresh = curvature.is_fresh();
             *curvature = Curvature::default();
             return Ok(fresh.then_some(Ending::Stalled));
         };
@@ -115,26 +125,6 @@ impl Run<'_> {
         self.at = next;
         self.slope = slope;
         Ok((decrease <= 0.5 * oracle.noise(self.at.value)).then_some(Ending::Stalled))
-    }
-
-    fn is_stationary(&self, oracle: &Oracle<'_>) -> bool {
-        let tolerance = self.settings.tolerance;
-        if projected_norm(self.set, &self.at.x, &self.slope) <= tolerance {
-            return true;
-        }
-        if self.settings.measure == Measure::Clarke || self.recent.len() < 2 {
-            return false;
-        }
-        let samples: Vec<&Sample> = self.recent.iter().collect();
-        let rho = MODULUS_SAFETY * pairs_modulus(&samples, 1.0, oracle.accuracy());
-        let cut = |s: &Sample| {
-            let slope = s.subgradient.clone()?;
-            Some(Cut { point: s.x.clone(), value: s.value, slope, aggregate: false })
-        };
-        let cuts: Vec<Cut> = self.recent.iter().filter_map(cut).collect();
-        let noise = oracle.noise(self.at.value);
-        let bound = ProximalModel::new(self.set).moreau(&self.at.x, &cuts, rho, noise);
-        bound.is_some_and(|bound| bound.value <= tolerance)
     }
 
     /// A direction of descent, such that x + d is in X.
@@ -172,12 +162,18 @@ impl Run<'_> {
 
     /// A point that satisfies the weak Wolfe conditions, found by doubling and bisection; with X, steps are at most 1. The
     /// best point of sufficient decrease if the conditions cannot be met; `None` if there is no decrease.
-    fn line_search(&mut self, oracle: &mut Oracle<'_>, d: &[f64]) -> Result<Option<(Sample, Vec<f64>)>, Ending> {
+    fn line_search(
+        &mut self,
+        oracle: &mut Oracle<'_>,
+        d: &[f64],
+        curvature: &Curvature,
+    ) -> Result<Option<(Sample, Vec<f64>)>, Ending> {
         let slope = vector::dot(&self.slope, d);
         let longest = if self.frame.description.is_some() { 1.0 } else { f64::INFINITY };
         let (mut low, mut high, mut t) = (0.0, f64::INFINITY, 1.0);
         let mut accepted: Option<(Sample, Vec<f64>)> = None;
         let noise = oracle.noise(self.at.value);
+        let before = oracle.used();
         for _ in 0..BISECTIONS {
             let mut x: Vec<f64> = self.at.x.iter().zip(d).map(|(x, d)| x + t * d).collect();
             if self.frame.description.is_some() {
@@ -188,7 +184,6 @@ impl Run<'_> {
                 break;
             }
             let trial = oracle.evaluate(&x)?;
-            self.remember(&trial);
             match trial.subgradient.clone() {
                 Some(s) if trial.value <= self.at.value + SUFFICIENT * t * slope => {
                     let bent = vector::dot(&s, d) >= CURVATURE * slope;
@@ -208,17 +203,10 @@ impl Run<'_> {
             }
             t = if high.is_finite() { 0.5 * (low + high) } else { 2.0 * t }.min(longest);
         }
+        // Near a smooth minimum the first step is accepted; where it needs halving after halving, there is a kink.
+        let kinked = oracle.used() - before > 3 && !curvature.is_fresh();
+        self.kinks = if kinked && self.settings.stop_at_kinks { self.kinks + 1 } else { 0 };
         Ok(accepted)
-    }
-
-    fn remember(&mut self, trial: &Sample) {
-        if trial.subgradient.is_some() {
-            self.recent.push(trial.clone());
-            let limit = 2 * self.slope.len() + 10;
-            if self.recent.len() > limit {
-                self.recent.remove(0);
-            }
-        }
     }
 
     fn learn(&mut self, curvature: &mut Curvature, next: &Sample, slope: &[f64]) {

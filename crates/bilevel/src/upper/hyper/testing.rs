@@ -78,7 +78,13 @@ impl Instance {
         }
         let mut kink = |t: f64, weight: f64, direction: &dyn Fn(usize) -> f64| {
             value += weight * (t.abs() + 0.25 * t * t);
-            let sign = if t > 0.0 { 1.0 } else if t < 0.0 { -1.0 } else { 0.0 };
+            let sign = if t > 0.0 {
+                1.0
+            } else if t < 0.0 {
+                -1.0
+            } else {
+                0.0
+            };
             (0..n).for_each(|j| gradient[j] += weight * (sign + 0.5 * t) * direction(j));
         };
         match self.kind {
