@@ -9,17 +9,27 @@
 //! functions.rs    F and f at a fixed x
 //! spectrum.rs     the follower's Hessian: rank, null space, pseudo-inverse
 //! null_space.rs   f quadratic in y, follower free: S(x) is affine
+//! constrained.rs  followers with constraints, sets, several answers: minimisers, then the best answer on each face
+//! face.rs         the answers near one minimiser as a polyhedron, and F on it
+//! oracle.rs       a subgradient of phi with constraints
+//! custom.rs       a user's objective with its sign turned
 //! descent.rs      trust-region Newton method for what is left of F on S(x)
 //! ```
 
+mod constrained;
+mod custom;
 mod descent;
+mod face;
 mod facts;
 mod functions;
 mod null_space;
+mod oracle;
 mod route;
 mod spectrum;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use route::{Answers, Evaluation, Hyper, HyperSettings};
 

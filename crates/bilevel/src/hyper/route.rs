@@ -1,5 +1,6 @@
 //! The problem's own phi: looks at the structure once, chooses how to evaluate, and says which way it took.
 
+use super::constrained::Constrained;
 use super::facts::Facts;
 use super::functions::Functions;
 use super::null_space::NullSpace;
@@ -32,6 +33,16 @@ pub enum Answers {
         /// Its dimension, at least 1.
         dimension: usize,
     },
+    /// A convex set with ends, such as a face of the follower's feasible set.
+    Face {
+        /// Its dimension, at least 1.
+        dimension: usize,
+    },
+    /// Several isolated answers, as far as found.
+    Isolated {
+        /// How many.
+        count: usize,
+    },
     /// Not known.
     Undecided,
 }
@@ -62,7 +73,7 @@ pub struct Hyper {
 #[derive(Clone, Debug)]
 enum Route {
     NullSpace(NullSpace),
-    Unsupported(&'static str),
+    Constrained(Box<Constrained>),
 }
 
 impl Hyper {
@@ -72,7 +83,7 @@ impl Hyper {
         let route = if facts.free && facts.lower.degree <= Degree::Quadratic && facts.lower.smooth {
             Route::NullSpace(NullSpace::new(&facts, attitude))
         } else {
-            Route::Unsupported("hyper-objectives of this follower are not implemented")
+            Route::Constrained(Box::new(Constrained::new(problem, &facts, attitude)))
         };
         Self { problem: problem.clone(), attitude, settings: *settings, facts, route }
     }
@@ -105,7 +116,9 @@ impl Hyper {
         let mut functions = Functions::new(&self.problem, self.attitude, x);
         match &self.route {
             Route::NullSpace(route) => route.evaluate(&mut functions, &self.facts, &self.settings, &start),
-            Route::Unsupported(what) => Err(HyperFailure::Numerical((*what).into())),
+            Route::Constrained(route) => {
+                route.evaluate(&self.problem, self.attitude, &self.facts, &self.settings, (x, &start))
+            }
         }
     }
 }
