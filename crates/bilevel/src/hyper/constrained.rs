@@ -65,12 +65,10 @@ impl Constrained {
         (x, start): (&[f64], &[f64]),
     ) -> Result<Evaluation, HyperFailure> {
         let failures = Failures::default();
-        let smoothing = if self.exact { Smoothing::EXACT } else { Smoothing::new(&Chks, SMOOTHED) };
+        let (smoothing, kinks) = smoothings(self.exact, facts);
         let minimisers = self.minimisers(facts, settings, (x, start), smoothing, &failures)?;
-        let mut lower = FollowerProgram::new(&self.lower, &failures);
+        let (mut lower, mut upper) = self.programs(&failures);
         lower.fix(x, smoothing, &Regulariser::default());
-        let mut upper = FollowerProgram::new(&self.upper, &failures);
-        let kinks = if facts.upper.smooth { Smoothing::EXACT } else { Smoothing::new(&Chks, SMOOTHED) };
         upper.fix(x, kinks, &Regulariser::default());
         let mut faces = Vec::with_capacity(minimisers.len());
         for minimiser in &minimisers {
@@ -96,8 +94,23 @@ impl Constrained {
         Ok(Evaluation { point, answers, route, gradients: functions.gradients })
     }
 
-    /// The follower's minimisers at x whose values tie with the least.
-    fn minimisers(
+    /// Whether the follower's form is exact; else f is smoothed.
+    pub fn is_exact(&self) -> bool {
+        self.exact
+    }
+
+    /// The lower level.
+    pub fn lower(&self) -> &Follower {
+        &self.lower
+    }
+
+    /// The follower's programme, and the one with sign * F in its place.
+    pub fn programs<'a>(&'a self, failures: &Failures) -> (FollowerProgram<'a>, FollowerProgram<'a>) {
+        (FollowerProgram::new(&self.lower, failures), FollowerProgram::new(&self.upper, failures))
+    }
+
+    /// The follower's minimisers at x whose values tie with the least, best first; at least one.
+    pub fn minimisers(
         &self,
         facts: &Facts,
         settings: &HyperSettings,
@@ -128,6 +141,12 @@ impl Constrained {
         }
         Ok(distinct)
     }
+}
+
+/// How f and F are smoothed: not at all where that is not needed.
+pub(super) fn smoothings(exact: bool, facts: &Facts) -> (Smoothing<'static>, Smoothing<'static>) {
+    let smoothing = |needed: bool| if needed { Smoothing::new(&Chks, SMOOTHED) } else { Smoothing::EXACT };
+    (smoothing(!exact), smoothing(!facts.upper.smooth))
 }
 
 /// sign * F as a function of (x, ỹ).
@@ -223,7 +242,7 @@ fn failure(status: LowerStatus, failures: &Failures) -> HyperFailure {
     }
 }
 
-fn not_a_number(failures: &Failures) -> HyperFailure {
+pub(super) fn not_a_number(failures: &Failures) -> HyperFailure {
     let text = failures.first().unwrap_or_else(|| "the follower's problem could not be solved".into());
     HyperFailure::Numerical(text)
 }

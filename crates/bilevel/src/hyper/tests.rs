@@ -128,3 +128,66 @@ fn a_flat_bottom() {
     let found = at(&problem, Optimistic, 0.5).unwrap();
     assert!((found.point.value - 0.125).abs() < 2e-2, "{}", found.point.value);
 }
+
+/// F with a kink on an affine S(x), and a follower with a set where F is concave.
+#[test]
+fn kinks_of_the_leader() {
+    let free = problem(2, Whole::new(2), |x, y| (y.abs().sum(), (y.index(0) + y.index(1) * 2.0 - x.index(0)).square()));
+    // The shortest in the sum of absolute values: (0, x / 2).
+    close(&at(&free, Optimistic, 3.0), 1.5, None);
+    assert_eq!(at(&free, Optimistic, 3.0).unwrap().answers, Answers::Affine { dimension: 1 });
+}
+
+#[test]
+fn nearly_best_answers() {
+    let with_eta = |problem: &Problem, attitude, x: f64, eta: f64| {
+        Hyper::new(problem, attitude, &HyperSettings { eta, ..HyperSettings::default() }).evaluate_in_full(
+            &[x],
+            1e-8,
+            None,
+        )
+    };
+    let ball = problem(1, Whole::new(1), |x, y| (y.sum(), (y - x).square().sum()));
+    close(&with_eta(&ball, Optimistic, 0.7, 0.01), 0.6, Some(1.0));
+    close(&with_eta(&ball, Pessimistic, 0.7, 0.01), 0.8, Some(1.0));
+    // f = x y on [−1, 1]: y <= −1 + eta / x.
+    let linear = problem(1, Bounds::uniform(1, -1.0, 1.0).unwrap(), |x, y| (x - y, (x * y).sum()));
+    close(&with_eta(&linear, Optimistic, 0.5, 0.25), 1.0, Some(2.0));
+    close(&with_eta(&linear, Pessimistic, 0.5, 0.25), 1.5, Some(1.0));
+    assert_eq!(with_eta(&linear, Optimistic, 0.5, 0.25).unwrap().answers, Answers::Tolerance);
+}
+
+/// A rank-deficient logistic follower: the answer solves the optimality conditions of the simple bilevel problem.
+#[test]
+fn a_convex_follower_that_is_not_quadratic() {
+    use super::testing::{normal_matrix, normals};
+    use bilevel_linalg::vector::{norm2, sub};
+    use rand::SeedableRng;
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(3);
+    let a = normal_matrix(4, 12, 1.0, &mut rng);
+    let target = normals(12, &mut rng);
+    let mut model = Model::new();
+    let x = model.leader("x", 1).free().unwrap();
+    let y = model.follower("y", 12).free().unwrap();
+    let image = &crate::expr::Matrix::from(a.clone()) * &y;
+    // Every softplus against its mirror image: a minimum exists.
+    let lower = image.softplus().sum() + (-&image).softplus().sum() + (&image - &x).square().sum() * 0.1;
+    let upper = (&y - model.graph().constant_vector(&target)).norm2sq() * 0.5;
+    let problem = model.upper(upper).lower(lower).build().unwrap();
+    let hyper = |x: f64| Hyper::new(&problem, Optimistic, &HyperSettings::default()).evaluate_in_full(&[x], 1e-8, None);
+    let found = hyper(0.8).unwrap();
+    assert_eq!((found.route, found.answers), ("null space", Answers::Affine { dimension: 8 }));
+    // Every image t solves tanh(t / 2) + 0.2 (t − x) = 0.
+    let mut images = vec![0.0; 4];
+    a.mul_add(1.0, &found.point.y, &mut images);
+    assert!(images.iter().all(|t| ((t / 2.0).tanh() + 0.2 * (t - 0.8)).abs() < 1e-10), "{images:?}");
+    // y − target lies in the range of Aᵀ.
+    let mut off = vec![0.0; 12];
+    sub(&found.point.y, &target, &mut off);
+    let svd = bilevel_linalg::Svd::new(&a, None).unwrap();
+    let mut part = vec![0.0; 8];
+    svd.null_space().mul_add(1.0, &off, &mut part);
+    assert!(norm2(&part) < 1e-9);
+    let (left, right) = (hyper(0.8 - 1e-5).unwrap().point.value, hyper(0.8 + 1e-5).unwrap().point.value);
+    assert!(((right - left) / 2e-5 - found.point.subgradient.unwrap()[0]).abs() < 1e-6);
+}
