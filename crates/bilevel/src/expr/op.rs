@@ -123,3 +123,14 @@ pub enum Op {
     /// All arguments one after the other.
     Concat,
 }
+
+impl Op {
+    /// Whether a smoothing family changes the operation.
+    pub fn has_kink(&self) -> bool {
+        match self {
+            Op::Map(Function::Abs | Function::Plus) | Op::Max | Op::Min | Op::MaxOf => true,
+            Op::GroupNorms { .. } | Op::NormP(_) => true,
+            _ => false,
+        }
+    }
+}
