@@ -127,10 +127,14 @@ pub enum Op {
 impl Op {
     /// Whether a smoothing family changes the operation.
     pub fn has_kink(&self) -> bool {
-        match self {
-            Op::Map(Function::Abs | Function::Plus) | Op::Max | Op::Min | Op::MaxOf => true,
-            Op::GroupNorms { .. } | Op::NormP(_) => true,
-            _ => false,
-        }
+        matches!(
+            self,
+            Op::Map(Function::Abs | Function::Plus)
+                | Op::Max
+                | Op::Min
+                | Op::MaxOf
+                | Op::GroupNorms { .. }
+                | Op::NormP(_)
+        )
     }
 }
