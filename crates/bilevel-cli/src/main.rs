@@ -3,6 +3,7 @@
 //! ```text
 //! command/    one file per command
 //! options.rs  the command line's options over the file's
+//! place.rs    a point of the leader's variables
 //! progress.rs progress lines on standard error, Ctrl-C
 //! report/     a solution as a table for people, as JSON for programs
 //! ```
@@ -12,6 +13,7 @@
 
 mod command;
 mod options;
+mod place;
 mod progress;
 mod report;
 

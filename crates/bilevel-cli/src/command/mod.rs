@@ -1,4 +1,5 @@
 //! The commands.
 
 pub mod check;
+mod consistency;
 pub mod solve;
