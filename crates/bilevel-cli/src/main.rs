@@ -33,6 +33,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Solves and verifies a folder of problems and prints a table.
+    Bench(Box<command::bench::Arguments>),
     /// Reads a problem, says what its structure is and which method `solve` would take, and checks derivatives.
     Check(Box<command::check::Arguments>),
     /// Solves a problem and prints the answer with its certificate.
@@ -71,6 +73,7 @@ const BAD_INPUT: u8 = 2;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match &arguments.command {
+        Command::Bench(arguments) => command::bench::run(arguments),
         Command::Check(arguments) => command::check::run(arguments),
         Command::Solve(arguments) => command::solve::run(arguments),
     };
