@@ -4,17 +4,20 @@
 //! options.rs     Options
 //! analysis.rs    Analysis: what the structure says, and both levels in the forms that methods take
 //! portfolio.rs   the starts: where from, with which schedule
+//! consistency.rs gradient consistency of the model of v at a point
 //! derivatives.rs a check of derivatives against differences
 //! select.rs      the best candidate that an independent check accepts, and its certificate
 //! ```
 
 mod analysis;
+mod consistency;
 mod derivatives;
 mod options;
 mod portfolio;
 mod select;
 
 pub use analysis::{Analysis, FollowerConvexity};
+pub use consistency::{ConsistencyCheck, check_consistency};
 pub use derivatives::{DerivativeCheck, check_derivatives};
 pub use options::{METHODS, Options};
 

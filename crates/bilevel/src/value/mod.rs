@@ -2,9 +2,13 @@
 //!
 //! ```text
 //! quadratic.rs   v_quad: the regularised minimum of a convex follower (§3.1)
+//! consistency/   gradient consistency followed along sequences; the theorems' hypotheses
+//! exact/         v itself and its subdifferential: generators from the distinct minimisers
 //! pool.rs        the least of a pool of local minimisers of a nonconvex follower
 //! ```
 
+pub mod consistency;
+pub mod exact;
 mod pool;
 mod quadratic;
 
