@@ -21,6 +21,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::rc::Rc;
 
+use super::check::Claim;
 use super::follower::{Settings, boxed};
 use super::interval::Interval;
 use super::minimum::{Limits, Node, Prover, Task};
@@ -198,7 +199,7 @@ impl Search<'_> {
         }
         let settings = Settings { nodes: 2000, gap: 0.1 * self.settings.follower_gap, ..Settings::default() };
         let tolerances = super::check::Tolerances { gap: self.settings.follower_gap, ..Default::default() };
-        let Ok(proof) = self.formulas.check(x, y, false, &tolerances, &settings) else {
+        let Ok(proof) = self.formulas.check(x, y, Claim::Answer, &tolerances, &settings) else {
             return;
         };
         let (Some(value), Some(gap), Some(f)) = (proof.upper, proof.follower.gap(), proof.follower.objective) else {
