@@ -92,8 +92,16 @@ impl Formulas {
     /// # Errors
     /// A user's own code in place of a formula, or a formula that is too large.
     pub fn new(problem: &Problem) -> Result<Self, ProofError> {
+        Self::within(problem, LARGEST)
+    }
+
+    /// Reads a problem whose formulas have at most `operations` scalar operations.
+    ///
+    /// # Errors
+    /// A user's own code in place of a formula, or a formula that is too large.
+    pub fn within(problem: &Problem, operations: usize) -> Result<Self, ProofError> {
         let (n, m) = (problem.n(), problem.m());
-        let mut compiler = Compiler::new(n, m, LARGEST);
+        let mut compiler = Compiler::new(n, m, operations);
         let mut domain = vec![Interval::ENTIRE; n + m];
         let leader = draft(&mut compiler, problem.leader(), 0, &mut domain, "the leader's objective or constraint")?;
         let follower =

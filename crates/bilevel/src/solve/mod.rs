@@ -6,6 +6,7 @@
 //! portfolio.rs   the starts: where from, with which schedule
 //! derivatives.rs a check of derivatives against differences
 //! select.rs      the best candidate that an independent check accepts, and its certificate
+//! verify.rs      the same certificate for a point from anywhere
 //! ```
 
 mod analysis;
@@ -13,10 +14,12 @@ mod derivatives;
 mod options;
 mod portfolio;
 mod select;
+mod verify;
 
 pub use analysis::{Analysis, FollowerConvexity};
 pub use derivatives::{DerivativeCheck, check_derivatives};
 pub use options::{METHODS, Options};
+pub use verify::{Claims, PointError};
 
 use std::time::{Duration, Instant};
 
