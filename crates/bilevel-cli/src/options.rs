@@ -82,6 +82,9 @@ impl RunOptions {
             let seconds = checked("time-limit", seconds, seconds > 0.0)?;
             options.time_limit = Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
         }
+        if let Some(gap) = number(None, "gap") {
+            options.gap = checked("gap", gap, gap > 0.0)?;
+        }
         let count = |own: Option<u64>, key: &str| own.or_else(|| file.count(key));
         if let Some(seed) = count(self.seed, "seed") {
             options.seed = seed;

@@ -21,4 +21,4 @@ pub use follower_gap::{FollowerCheck, check_follower};
 pub use kkt::check_kkt;
 pub use verify::{ProvedGap, Verifier};
 pub use violation::{follower_violation, violation};
-pub use words::refuted_claim;
+pub use words::{refuted_claim, variable};
