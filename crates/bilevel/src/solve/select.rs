@@ -349,6 +349,7 @@ impl Chooser<'_> {
         };
         let stationarity = residual.map(|(residual, measure)| Stationarity {
             residual,
+            radius: None,
             measure: measure.to_string(),
             rigor: Rigor::Estimated,
         });

@@ -11,8 +11,8 @@
 
 use bilevel_linalg::vector;
 
-use super::model::{Cut, MoreauBound, ProximalModel, ProximalPoint};
-use super::oracle::{Ending, Known, Oracle, Sample, pairs_modulus};
+use super::model::{Cut, MoreauBound, ProximalModel, ProximalPoint, modulus};
+use super::oracle::{Ending, Oracle, Sample};
 use crate::set::{ConvexSet, Set};
 
 /// Settings of [`bundle`].
@@ -188,9 +188,7 @@ impl<'a> State<'a> {
         if self.settings.modulus.is_some() {
             return;
         }
-        let cuts = self.cuts.iter().filter(|cut| !cut.aggregate);
-        let points: Vec<Known> = cuts.map(|cut| (cut.point.as_slice(), cut.value, cut.slope.as_slice())).collect();
-        let shown = 2.0 * pairs_modulus(&points, 1.0, accuracy);
+        let shown = 2.0 * modulus(&self.cuts, accuracy);
         let falls = self.nulls == 0 && shown < 0.125 * self.eta;
         if shown > self.eta || falls {
             self.eta = shown.max(0.5 * self.eta);

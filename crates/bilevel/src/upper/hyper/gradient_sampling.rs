@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::columns::nearest_in_hull;
-use super::izom::on_sphere;
+use super::izom::random_direction;
 use super::oracle::{Ending, Oracle, Sample};
 use super::projected_norm;
 use crate::set::{ConvexSet, Set};
@@ -99,7 +99,7 @@ fn line_search(oracle: &mut Oracle<'_>, set: &Set, at: &Sample, g: &[f64]) -> Re
 
 /// A point of B(x, radius), uniform before its projection onto X.
 fn in_ball(x: &[f64], radius: f64, set: &Set, rng: &mut ChaCha8Rng) -> Vec<f64> {
-    let direction = on_sphere(x.len(), rng);
+    let direction = random_direction(x.len(), rng);
     let length = radius * rng.random::<f64>().powf(1.0 / x.len().max(1) as f64);
     let free: Vec<f64> = x.iter().zip(&direction).map(|(x, u)| x + length * u).collect();
     let mut z = free.clone();

@@ -94,7 +94,7 @@ pub fn izom(
         if oracle.left() < 2 || count == 0 {
             return trace;
         }
-        let draw = |rng: &mut ChaCha8Rng| if settings.literal { in_unit_ball(n, rng) } else { on_sphere(n, rng) };
+        let draw = |rng: &mut ChaCha8Rng| if settings.literal { in_unit_ball(n, rng) } else { random_direction(n, rng) };
         let directions: Vec<Vec<f64>> = (0..count).map(|_| draw(&mut rng)).collect();
         let gradient = match estimate(oracle, set, (&x, delta), directions, workers, &mut warm) {
             Ok(gradient) => gradient,
@@ -181,8 +181,8 @@ fn both_sides(
     [(plus, high), (minus, low)]
 }
 
-/// A uniform direction: normal entries, scaled to length one.
-pub(crate) fn on_sphere(n: usize, rng: &mut ChaCha8Rng) -> Vec<f64> {
+/// A uniform point of the unit sphere: normal entries, scaled to length one.
+pub fn random_direction(n: usize, rng: &mut ChaCha8Rng) -> Vec<f64> {
     loop {
         let mut u: Vec<f64> = (0..n).map(|_| normal(rng)).collect();
         let length = u.iter().map(|v| v * v).sum::<f64>().sqrt();
@@ -196,7 +196,7 @@ pub(crate) fn on_sphere(n: usize, rng: &mut ChaCha8Rng) -> Vec<f64> {
 /// A uniform point of the unit ball.
 fn in_unit_ball(n: usize, rng: &mut ChaCha8Rng) -> Vec<f64> {
     let length = rng.random::<f64>().powf(1.0 / n.max(1) as f64);
-    on_sphere(n, rng).into_iter().map(|u| length * u).collect()
+    random_direction(n, rng).into_iter().map(|u| length * u).collect()
 }
 
 /// A standard normal number (Box & Muller).

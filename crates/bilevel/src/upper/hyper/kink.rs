@@ -4,7 +4,7 @@
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::izom::on_sphere;
+use super::izom::random_direction;
 use super::oracle::{Ending, Oracle, Sample};
 use crate::set::{ConvexSet, Set};
 
@@ -27,7 +27,7 @@ pub fn leave_kink(
     let noise = 2.0 * oracle.noise(at.value);
     let mut best: Option<Sample> = None;
     for _ in 0..pairs {
-        let direction = on_sphere(at.x.len(), &mut rng);
+        let direction = random_direction(at.x.len(), &mut rng);
         for sign in [1.0, -1.0] {
             let free: Vec<f64> = at.x.iter().zip(&direction).map(|(x, u)| x + sign * radius * u).collect();
             let mut z = free.clone();

@@ -8,6 +8,7 @@
 //! columns.rs            the small quadratic programme behind it, and minimum-norm points of hulls
 //! descent.rs            gradient steps with backtracking, for weakly concave phi_o
 //! gradient_sampling.rs  Goldstein's direction from sampled subgradients (a baseline)
+//! direct.rs             a pattern search for functions with jumps (few variables)
 //! izom.rs               zeroth order [Chen, Li & So 2025, Algorithm 1], literal and practical
 //! kink.rs               after a stop: does phi decrease at a subgradient from the other side of a kink?
 //! multistart.rs         rounds of starts: random ones, and hops from the best point
@@ -19,6 +20,7 @@
 mod bundle;
 mod columns;
 mod descent;
+mod direct;
 mod gradient_sampling;
 mod izom;
 mod kink;
@@ -32,10 +34,11 @@ pub(crate) mod testing;
 pub use bundle::{BundleSettings, bundle};
 pub use columns::{Column, Columns, nearest_in_hull};
 pub use descent::{DescentSettings, descent};
+pub use direct::{DirectSettings, direct};
 pub use gradient_sampling::{GradientSamplingSettings, gradient_sampling};
-pub use izom::{IzomSettings, IzomTrace, izom};
+pub use izom::{IzomSettings, IzomTrace, izom, random_direction};
 pub use kink::leave_kink;
-pub use model::{Cut, MoreauBound, ProximalModel, ProximalPoint};
+pub use model::{Cut, MoreauBound, ProximalModel, ProximalPoint, modulus};
 pub use multistart::{Found, Local, LocalRun, MultistartSettings, multistart};
 pub use oracle::{Ending, Oracle, Sample};
 pub use quasi_newton::{Curvature, QuasiNewtonSettings, quasi_newton};

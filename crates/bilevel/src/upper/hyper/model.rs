@@ -15,6 +15,7 @@ use bilevel_linalg::qp::{Ball, Qp, QpHessian, QpOptions, solve_qp};
 use bilevel_linalg::{Csr, vector};
 
 use super::columns::{Column, Columns};
+use super::oracle::{Known, pairs_modulus};
 use crate::set::{ConvexSet, Description, Set};
 
 /// A lower bound of phi: `value + slope (z - point) - eta/2 ‖z - point‖²`.
@@ -149,6 +150,13 @@ impl ProximalModel<'_> {
         let distance = (to(&best.point) + radius).min(to(&point.z) + radius).min(to(&middle) + inner);
         Some(MoreauBound { value: distance / gamma, gamma, estimate: to(&point.z) / gamma, point })
     }
+}
+
+/// The largest modulus of weak convexity that pairs of the cuts' points show; values have error `accuracy`.
+pub fn modulus(cuts: &[Cut], accuracy: f64) -> f64 {
+    let points = cuts.iter().filter(|cut| !cut.aggregate);
+    let known: Vec<Known<'_>> = points.map(|c| (c.point.as_slice(), c.value, c.slope.as_slice())).collect();
+    pairs_modulus(&known, 1.0, accuracy)
 }
 
 /// (a, b) of a cut around the centre.
