@@ -47,7 +47,8 @@ fn solution(solution: &Solution) -> Value {
         "work".into(),
         json!({
             "upper_evaluations": work.upper_evaluations, "lower_solves": work.lower_solves,
-            "hyper_evaluations": work.hyper_evaluations, "seconds": work.seconds,
+            "hyper_evaluations": work.hyper_evaluations, "certificate_evaluations": work.certificate_evaluations,
+            "seconds": work.seconds,
         }),
     );
     Value::Object(out)
@@ -71,6 +72,7 @@ fn certificate(certificate: &Certificate) -> Value {
     if let Some(stationarity) = &certificate.stationarity {
         let mut entry = Map::new();
         insert(&mut entry, "residual", number(stationarity.residual));
+        insert(&mut entry, "radius", stationarity.radius.and_then(number));
         entry.insert("measure".into(), json!(stationarity.measure));
         rigor(&mut entry, &stationarity.rigor);
         out.insert("stationarity".into(), Value::Object(entry));

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use bilevel::problem::{Attitude, NamedValues};
-use bilevel::solution::{Certificate, Measured, Solution, Verdict};
+use bilevel::solution::{Certificate, Measured, Rigor, Solution, Verdict};
 use bilevel_format::Known;
 
 /// Entries of a vector shown before it is cut.
@@ -99,7 +99,12 @@ fn certificate(out: &mut String, certificate: &Certificate) {
         }
     }
     if let Some(s) = &certificate.stationarity {
-        line(out, "stationarity", &format!("{}   {}: {}", small(s.residual), s.rigor.name(), s.measure));
+        let on = match &s.rigor {
+            Rigor::Conditional(on) => format!(" on {}", on.join(", ")),
+            _ => String::new(),
+        };
+        let within = s.radius.map(|radius| format!(", within {}", small(radius))).unwrap_or_default();
+        line(out, "stationarity", &format!("{}   {}{on}: {}{within}", small(s.residual), s.rigor.name(), s.measure));
     }
     if let Some(kkt) = &certificate.kkt {
         let text = format!(

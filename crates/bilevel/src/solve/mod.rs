@@ -7,6 +7,7 @@
 //! consistency.rs gradient consistency of the model of v at a point
 //! derivatives.rs a check of derivatives against differences
 //! select.rs      the best candidate that an independent check accepts, and its certificate
+//! hyper/         methods on phi: pessimistic leaders, followers with a tolerance
 //! global.rs      a proved bound over all bilevel-feasible points, in turns with the search
 //! verify.rs      the same certificate for a point from anywhere
 //! ```
@@ -15,6 +16,7 @@ mod analysis;
 mod consistency;
 mod derivatives;
 mod global;
+mod hyper;
 mod options;
 mod portfolio;
 mod select;
@@ -77,6 +79,9 @@ impl Observer for Watch<'_> {
 fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solution {
     if let Some(reason) = options.unsupported() {
         return without_point(problem, options, Status::Unsupported, reason);
+    }
+    if options.on_phi() {
+        return hyper::solve(problem, options, watch);
     }
     let failures = Failures::default();
     let analysis = Analysis::new(problem);

@@ -10,7 +10,7 @@ use crate::smooth::{self, Family};
 pub struct Options {
     /// What the leader expects where the follower is undecided.
     pub attitude: Attitude,
-    /// The method; `None` lets the solver choose. Names: `smoothed-value`.
+    /// The method; `None` lets the solver choose. Names: [`METHODS`].
     pub method: Option<String>,
     /// The smoothing family of nonsmooth atoms.
     pub smoothing: &'static dyn Family,
@@ -54,18 +54,22 @@ impl Default for Options {
 }
 
 /// The methods that exist, by name.
-pub const METHODS: [&str; 1] = ["smoothed-value"];
+pub const METHODS: [&str; 7] =
+    ["smoothed-value", "bundle", "quasi-newton", "descent", "gradient-sampling", "izom", "izom-literal"];
 
 impl Options {
     /// Why these options ask for something that is not handled, if they do.
     pub(super) fn unsupported(&self) -> Option<String> {
-        if self.attitude == Attitude::Pessimistic {
-            return Some("the pessimistic attitude is not handled yet: no method minimises the worst case".to_string());
-        }
-        if self.follower_tolerance != 0.0 {
-            return Some("a follower tolerance above 0 is not handled yet".to_string());
+        if !(self.follower_tolerance >= 0.0 && self.follower_tolerance.is_finite()) {
+            return Some(format!("the follower's tolerance is {}, not a number from 0", self.follower_tolerance));
         }
         let other = self.method.as_deref().filter(|name| !METHODS.contains(name))?;
         Some(format!("there is no method `{other}`; methods: {}", METHODS.join(", ")))
+    }
+
+    /// Whether a method on phi is needed: for a pessimistic leader, a follower with a tolerance, or by name.
+    pub(super) fn on_phi(&self) -> bool {
+        let named = self.method.as_deref().is_some_and(|name| name != METHODS[0]);
+        named || self.attitude == Attitude::Pessimistic || self.follower_tolerance > 0.0
     }
 }

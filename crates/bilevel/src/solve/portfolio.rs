@@ -67,6 +67,43 @@ pub fn starts(
     points.into_iter().take(count).enumerate().map(start).collect()
 }
 
+/// The user's x, or the middle of X.
+pub fn first_x(problem: &Problem, analysis: &Analysis) -> Vec<f64> {
+    match problem.start() {
+        Some((x, _)) => {
+            let mut out = x.to_vec();
+            problem.leader().set.project(x, &mut out);
+            out
+        }
+        None => central(problem.leader(), analysis.bounds.leader()),
+    }
+}
+
+/// About `count` points spread over X: evenly in one dimension, random points in more.
+pub fn spread_over_x(
+    problem: &Problem,
+    analysis: &Analysis,
+    first: &[f64],
+    count: usize,
+    seed: u64,
+) -> Vec<Vec<f64>> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let (set, bounds) = (&problem.leader().set, analysis.bounds.leader());
+    let mut points = vec![first.to_vec()];
+    if let ([range], [x]) = (bounds, first) {
+        let radius = RADIUS.max(2.0 * x.abs());
+        let (low, high) = (range.lower().max(x.min(0.0) - radius), range.upper().min(x.max(0.0) + radius));
+        points.extend((0..=count).map(|k| vec![low + (high - low) * k as f64 / count as f64]));
+        return points;
+    }
+    let zero = vec![0.0; first.len()];
+    for k in 0..count {
+        let (centre, radius) = if k % 2 == 0 { (first, RADIUS) } else { (zero.as_slice(), NEAR_ZERO) };
+        points.push(sampled(set, bounds, centre, radius, &mut rng));
+    }
+    points
+}
+
 /// Looks at many x with one answer of the follower each.
 struct Screen<'a> {
     problem: &'a Problem,

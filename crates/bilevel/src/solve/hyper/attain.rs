@@ -1,0 +1,157 @@
+//! Is the value attained? A pessimistic phi_p jumps up where answers join S(x); towards the jump it may decrease to a value
+//! that it does not take.
+//!
+//! From the best point, a look in several directions for a jump nearby; bisection to it; then three questions: does phi
+//! still decrease as the jump comes closer, is the value behind it higher, and is the best value nowhere else. The point
+//! returned keeps a distance from the jump, so that rounding does not decide on which side it lies.
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::set::{ConvexSet, Set};
+use crate::upper::hyper::{Oracle, Sample, random_direction};
+
+/// An infimum that is approached.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Approach {
+    /// The value approached.
+    pub infimum: f64,
+    /// A point near the jump, on its low side.
+    pub point: Sample,
+    /// phi at the jump's other side.
+    pub beyond: f64,
+}
+
+/// Distances, relative to 1 + ‖x‖, at which a jump is looked for.
+const REACH: [f64; 3] = [1e-6, 1e-4, 1e-2];
+/// The jump must be this many times larger than what phi changes by on the low side, and larger than this in itself.
+const JUMP: f64 = 100.0;
+const LEAST: f64 = 1e-5;
+/// The value given up by keeping a distance from the jump, relative to 1 + |infimum|.
+const GIVEN_UP: f64 = 1e-4;
+
+/// Looks for a jump next to `at`, in the axes and a few random directions. `None` where there is none, or where the value is
+/// attained on the low side.
+pub fn approach(oracle: &mut Oracle<'_>, set: &Set, at: &Sample, seed: u64) -> Option<Approach> {
+    let n = at.x.len();
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut directions: Vec<Vec<f64>> =
+        (0..n.min(20)).map(|j| (0..n).map(|i| f64::from(u8::from(i == j))).collect()).collect();
+    if n > 1 {
+        directions.extend((0..4).map(|_| random_direction(n, &mut rng)));
+    }
+    let size = 1.0 + at.x.iter().map(|v| v * v).sum::<f64>().sqrt();
+    for reach in REACH {
+        for direction in &directions {
+            for sign in [1.0, -1.0] {
+                let line = Line { set, from: &at.x, direction, sign };
+                if let Some(found) = along(oracle, at, &line, reach * size, size) {
+                    return Some(found);
+                }
+            }
+        }
+    }
+    None
+}
+
+/// A ray from a point.
+struct Line<'a> {
+    set: &'a Set,
+    from: &'a [f64],
+    direction: &'a [f64],
+    sign: f64,
+}
+
+impl Line<'_> {
+    fn point(&self, t: f64) -> Option<Vec<f64>> {
+        let z: Vec<f64> = self.from.iter().zip(self.direction).map(|(x, d)| x + self.sign * t * d).collect();
+        (self.set.violation(&z) <= 0.0).then_some(z)
+    }
+
+    fn value(&self, oracle: &mut Oracle<'_>, t: f64) -> Option<Sample> {
+        oracle.evaluate(&self.point(t)?).ok()
+    }
+}
+
+fn along(oracle: &mut Oracle<'_>, at: &Sample, line: &Line<'_>, reach: f64, size: f64) -> Option<Approach> {
+    let scale = 1.0 + at.value.abs();
+    let far = line.value(oracle, reach)?;
+    let back = line.value(oracle, -reach)?;
+    let slope = (back.value - at.value).abs() / reach;
+    // Answers that join S(x) make phi larger at once; where phi has no value the jump is infinite.
+    if !(far.value - at.value > LEAST * scale + JUMP * slope * reach) {
+        return None;
+    }
+    let (mut low, mut high, mut nearest, mut beyond) = (0.0, reach, at.clone(), far.value);
+    while high - low > 1e-9 * size {
+        let middle = 0.5 * (low + high);
+        let sample = line.value(oracle, middle)?;
+        if sample.value - nearest.value > 0.5 * (beyond - nearest.value) {
+            (high, beyond) = (middle, sample.value);
+        } else {
+            (low, nearest) = (middle, sample);
+        }
+    }
+    let height = beyond - nearest.value;
+    if !(height > LEAST * scale) {
+        return None;
+    }
+    // Attained on the low side: phi does not decrease towards the jump.
+    let step = 1e-4 * size;
+    let before = line.value(oracle, low - step)?;
+    let decrease = before.value - nearest.value;
+    if decrease <= 2.0 * oracle.noise(at.value) + 1e-9 * scale || nearest.value > at.value + 1e-9 * scale {
+        return None;
+    }
+    let infimum = nearest.value;
+    let mut point = nearest;
+    for distance in [1e-2, 1e-3, 1e-4, 1e-5, 1e-6] {
+        let Some(sample) = line.value(oracle, low - distance * size) else { continue };
+        if sample.value <= infimum + GIVEN_UP * (1.0 + infimum.abs()) {
+            point = sample;
+            break;
+        }
+    }
+    Some(Approach { infimum, point, beyond })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::Silent;
+    use crate::set::{Bounds, Whole};
+    use crate::upper::hyper::testing::Closed;
+
+    fn look(phi: impl Fn(f64) -> f64 + Sync, at: f64) -> Option<Approach> {
+        let phi = Closed(1, |x: &[f64]| (phi(x[0]), None));
+        let mut oracle = Oracle::new(&phi, 1e-12, 10_000, &Silent);
+        let sample = oracle.evaluate(&[at]).unwrap();
+        approach(&mut oracle, &Whole::new(1).into(), &sample, 0)
+    }
+
+    #[test]
+    fn decreasing_towards_a_jump_is_not_attained() {
+        let phi = |x: f64| if x < -0.25 { -x - 1.0 } else { 1.0 - x };
+        let found = look(phi, -0.25 - 1e-9).unwrap();
+        assert!((found.infimum + 0.75).abs() < 1e-7 && (found.beyond - 1.25).abs() < 1e-7);
+        let (x, value) = (found.point.x[0], found.point.value);
+        assert!(x < -0.25 - 1e-6 && value <= -0.75 + 2e-4, "{x} {value}");
+    }
+
+    #[test]
+    fn flat_or_rising_towards_a_jump_and_no_jump_at_all_are_attained() {
+        assert!(look(|x| if x < 0.0 { 2.0 } else { 3.0 }, -1e-9).is_none());
+        assert!(look(|x| if x < 0.1 { x * x } else { 3.0 }, 0.0).is_none());
+        assert!(look(|x| x.abs(), 0.0).is_none());
+        assert!(look(|x| 50.0 * (x - 1.0).max(0.0) - x, 1.0).is_none());
+    }
+
+    #[test]
+    fn the_end_of_the_set_is_no_jump() {
+        let phi = Closed(1, |x: &[f64]| (x[0], None));
+        let mut oracle = Oracle::new(&phi, 1e-12, 1000, &Silent);
+        let sample = oracle.evaluate(&[0.0]).unwrap();
+        let set: Set = Bounds::new(0.0, 1.0).unwrap().into();
+        assert!(approach(&mut oracle, &set, &sample, 0).is_none());
+    }
+}

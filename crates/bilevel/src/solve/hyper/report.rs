@@ -1,0 +1,223 @@
+//! The certificate of a point that a method on phi found, and the status of the run.
+
+use super::{Answer, Search};
+use crate::certificate::{BlackBoxSettings, MoreauSettings, black_box, clarke, goldstein, moreau};
+use crate::hyper::HyperObjective;
+use crate::observe::{Observer, Stage};
+use crate::problem::{Attitude, Failures, Problem};
+use crate::set::Set;
+use crate::solution::{Certificate, Rigor, Solution, Stationarity, Status};
+use crate::solve::hyper::objective::Penalised;
+use crate::solve::{Analysis, FollowerConvexity, select};
+use crate::upper::hyper::{Ending, MODULUS_SAFETY, Oracle, Sample};
+
+/// nu, relative to 1 + ‖x‖.
+const BALL: f64 = 1e-4;
+/// Evaluations of the Moreau bound, besides those of its first cuts.
+const EVALUATIONS: usize = 400;
+/// Largest gap of the follower, relative to 1 + |f|, beyond its tolerance eta.
+const GAP: f64 = 1e-8;
+
+/// Why Theorem 1 of Chen, Li & So says nothing about this problem, if it does not: weak convexity of phi_p (concavity of
+/// phi_o) is then a hope.
+pub fn outside_theory(problem: &Problem, analysis: &Analysis) -> Option<&'static str> {
+    let follower = problem.follower();
+    if !matches!(follower.set, Set::Whole(_)) || !follower.constraints.is_empty() {
+        Some("the follower is constrained")
+    } else if !analysis.smooth {
+        Some("the follower's objective has kinks")
+    } else {
+        None
+    }
+}
+
+/// Whether S(x) may gain answers suddenly: not for a free follower that is smooth and convex.
+pub fn may_jump(problem: &Problem, analysis: &Analysis) -> bool {
+    outside_theory(problem, analysis).is_some() || analysis.convexity == FollowerConvexity::Unknown
+}
+
+/// The answer as a solution.
+pub fn report(search: &Search<'_>, phi: &Penalised<'_>, answer: &Answer, failures: &Failures) -> Solution {
+    let (problem, options) = (search.problem, search.options);
+    let x = answer.best.x.as_slice();
+    let fresh = phi.hyper().evaluate(x, search.accuracy, Some(&answer.best.y)).ok();
+    let y = fresh.map_or_else(|| answer.best.y.clone(), |point| point.y);
+    let mut solution = select::certify(problem, search.analysis, options, (x, &y), failures);
+    if options.follower_tolerance > 0.0 {
+        // These speak of a follower that takes best answers only.
+        let certificate = std::mem::take(&mut solution.certificate);
+        let (violation, follower_gap) = (certificate.violation, certificate.follower_gap);
+        solution.certificate = Certificate { violation, follower_gap, ..Certificate::default() };
+    }
+    solution.certificate.stationarity = None;
+    let mut remark = None;
+    if answer.approach.is_none() && problem.n() > 0 {
+        let found = stationarity(search, phi, answer);
+        solution.work.certificate_evaluations = found.evaluations as u64;
+        solution.certificate.stationarity = found.stationarity;
+        remark = found.remark;
+    }
+    solution.work.hyper_evaluations = answer.evaluations as u64;
+    status(search, phi, answer, &mut solution, remark);
+    search.watch.stage(&Stage {
+        start: 0,
+        iteration: 0,
+        step: "certificate",
+        mu: 0.0,
+        upper: solution.upper.unwrap_or(f64::NAN),
+        gap: solution.certificate.follower_gap.as_ref().map_or(f64::NAN, |gap| gap.value),
+        residual: solution.certificate.stationarity.as_ref().map_or(f64::NAN, |s| s.residual),
+        lower_solves: solution.work.lower_solves,
+    });
+    solution
+}
+
+struct Found {
+    stationarity: Option<Stationarity>,
+    evaluations: usize,
+    remark: Option<String>,
+}
+
+fn stationarity(search: &Search<'_>, phi: &Penalised<'_>, answer: &Answer) -> Found {
+    let outside = outside_theory(search.problem, search.analysis);
+    let assumed = vec![if outside.is_some() { "regular answers" } else { "error bound" }.to_string()];
+    let set = &search.problem.leader().set;
+    let x = &answer.best.x;
+    let ball = BALL * (1.0 + x.iter().map(|v| v * v).sum::<f64>().sqrt());
+    let tolerance = search.options.tolerance;
+    if search.options.attitude == Attitude::Pessimistic {
+        let settings = MoreauSettings {
+            modulus: None,
+            tolerance,
+            accuracy: search.accuracy,
+            limit: EVALUATIONS + 2 * x.len(),
+            seed: search.options.seed,
+        };
+        let near = nearest(&answer.seen, x, x.len() + 4, f64::INFINITY);
+        if let Some(check) = moreau(phi, set, x, &near, &settings) {
+            let mut remark = outside.map(|reason| format!("{reason}: weak convexity is not guaranteed"));
+            if check.alarm {
+                remark = Some("phi_p is not weakly convex here: the certificate's guarantee is void".to_string());
+            }
+            let stationarity = Some(check.stationarity(assumed)).filter(|_| check.lower.is_none() && !check.alarm);
+            return Found { stationarity, evaluations: check.evaluations, remark };
+        }
+    } else if let Some(check) = clarke(phi, set, x, &nearest(&answer.seen, x, 3, ball), (ball, search.accuracy)) {
+        let hull = goldstein(&answer.seen, x, ball).filter(|_| check.residual > tolerance);
+        let hull = hull.filter(|(value, _)| *value <= tolerance);
+        let remark = hull.map(|(value, count)| {
+            format!("Goldstein stationary only: {value:.1e} over {count} subgradients within {ball:.1e}")
+        });
+        let remark = remark.or_else(|| outside.map(|reason| format!("{reason}: weak concavity is not guaranteed")));
+        return Found { stationarity: Some(check.stationarity(assumed)), evaluations: check.evaluations, remark };
+    } else if matches!(set, Set::Whole(_)) {
+        return from_values(search, phi, x);
+    }
+    Found { stationarity: None, evaluations: 1, remark: Some("phi has no subgradient at the point".to_string()) }
+}
+
+/// Lemma 5 for a phi_o without subgradients, its modulus observed along a line.
+fn from_values(search: &Search<'_>, phi: &Penalised<'_>, x: &[f64]) -> Found {
+    let mut oracle = Oracle::new(phi, search.accuracy, usize::MAX, search.watch);
+    let step = 1e-3 * (1.0 + x.iter().map(|v| v * v).sum::<f64>().sqrt());
+    let mut modulus: f64 = 1e-3;
+    for j in 0..x.len().min(8) {
+        let mut at = |t: f64| {
+            let mut z = x.to_vec();
+            z[j] += t;
+            oracle.evaluate(&z).map_or(f64::NAN, |s| s.value)
+        };
+        let bend = (at(step) - 2.0 * at(0.0) + at(-step)) / (step * step);
+        modulus = modulus.max(bend);
+    }
+    let settings = BlackBoxSettings {
+        modulus: MODULUS_SAFETY * modulus,
+        lipschitz: None,
+        delta: 1e-6 * step,
+        accuracy: search.accuracy,
+        samples: 100 * x.len(),
+        alpha: 0.05,
+        seed: search.options.seed,
+    };
+    let check = black_box(phi, x, &settings);
+    let evaluations = oracle.used() + check.as_ref().map_or(0, |check| check.evaluations);
+    Found { stationarity: check.map(|check| check.stationarity()), evaluations, remark: None }
+}
+
+/// The `count` points of `seen` nearest to x, within `radius`.
+fn nearest(seen: &[Sample], x: &[f64], count: usize, radius: f64) -> Vec<Vec<f64>> {
+    let to = |s: &Sample| s.x.iter().zip(x).map(|(a, b)| (a - b) * (a - b)).sum::<f64>();
+    let mut points: Vec<&Sample> = seen.iter().filter(|s| s.x != x && to(s).sqrt() <= radius).collect();
+    points.sort_by(|a, b| to(a).total_cmp(&to(b)));
+    points.into_iter().take(count).map(|s| s.x.clone()).collect()
+}
+
+fn status(
+    search: &Search<'_>,
+    phi: &Penalised<'_>,
+    answer: &Answer,
+    solution: &mut Solution,
+    remark: Option<String>,
+) {
+    let options = search.options;
+    let eta = options.follower_tolerance;
+    if eta > 0.0 && matches!(solution.status, Status::Stuck | Status::Relaxed) {
+        let gap = solution.certificate.follower_gap.as_ref().map_or(f64::INFINITY, |gap| gap.value);
+        let size = 1.0 + solution.lower.map_or(0.0, f64::abs);
+        let feasible = solution.certificate.violation.is_some_and(|v| v <= 1e-6);
+        if feasible && gap <= eta + GAP * size {
+            solution.status = Status::Feasible;
+        }
+    }
+    if !matches!(solution.status, Status::Solved | Status::Feasible) {
+        return;
+    }
+    let violation = phi.violation(&answer.best.x);
+    if violation > 1e-6 * answer.best.x.iter().fold(1.0, |a: f64, v| a.max(v.abs())) {
+        solution.status = Status::Infeasible;
+        solution.message =
+            format!("an answer of the follower violates the leader's constraints by {violation:.1e} wherever it was tried");
+        return;
+    }
+    let sense = search.problem.leader().sense;
+    if let Some(approach) = &answer.approach {
+        solution.status = Status::NotAttained;
+        solution.infimum = Some(sense.apply(approach.infimum));
+        solution.message = format!(
+            "the worst case approaches {:.7} next to this x, but is {:.7} where it would reach it",
+            sense.apply(approach.infimum),
+            sense.apply(approach.beyond)
+        );
+        return;
+    }
+    let kind = match options.attitude {
+        Attitude::Optimistic => "best",
+        Attitude::Pessimistic => "worst",
+    };
+    let found = if answer.sampled { "the point rests on a search by samples; " } else { "" };
+    let remark = remark.map(|text| format!("; {text}")).unwrap_or_default();
+    let (status, text) = match &solution.certificate.stationarity {
+        _ if search.problem.n() == 0 => (Status::Solved, format!("the leader has no variables: y is the {kind} answer")),
+        Some(s) if s.residual <= options.tolerance && s.rigor != Rigor::Estimated => {
+            (Status::Solved, format!("{found}stationary, y is the {kind} answer{remark}"))
+        }
+        Some(s) => (Status::Feasible, format!("{found}stationarity bound {:.1e}{remark}", s.residual)),
+        None => (Status::Feasible, format!("{found}no stationarity bound{remark}")),
+    };
+    solution.status = status;
+    solution.message = text;
+    if status == Status::Feasible {
+        cut_short(search, answer, solution);
+    }
+}
+
+/// An early end is named where the goal was not reached.
+fn cut_short(search: &Search<'_>, answer: &Answer, solution: &mut Solution) {
+    if search.watch.late() {
+        solution.status = Status::TimeLimit;
+    } else if search.watch.interrupted() {
+        solution.status = Status::Interrupted;
+    } else if answer.ending == Ending::Budget && answer.evaluations as u64 >= search.options.budget {
+        solution.status = Status::Budget;
+    }
+}
