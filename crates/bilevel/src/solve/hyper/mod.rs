@@ -14,7 +14,7 @@ mod report;
 
 use super::{Analysis, Options, Watch, portfolio, without_point};
 use crate::evaluate::Workers;
-use crate::hyper::{HyperFailure, HyperSettings};
+use crate::hyper::{Hyper, HyperFailure, HyperObjective, HyperSettings};
 use crate::problem::{Attitude, Failures, Problem};
 use crate::solution::{Solution, Status};
 use crate::upper::hyper::{
@@ -35,6 +35,7 @@ const FEW: usize = 6;
 const SAMPLE: usize = 24;
 
 /// The best point of a run, and what led to it.
+#[derive(Clone)]
 struct Answer {
     best: Sample,
     /// The points seen on the way, latest last.
@@ -188,8 +189,8 @@ impl Search<'_> {
             return;
         }
         let set = &self.problem.leader().set;
-        let mut oracle = Oracle::new(phi, self.accuracy, usize::MAX, self.watch);
-        oracle.warm_from(&answer.best.y);
+        // Answers that join S(x) must not be hidden by the one that was the answer before.
+        let mut oracle = Oracle::new(phi, self.accuracy, usize::MAX, self.watch).cold();
         answer.approach = attain::approach(&mut oracle, set, &answer.best, self.options.seed);
         answer.evaluations += oracle.used();
         if let Some(approach) = &answer.approach {
@@ -265,4 +266,14 @@ fn nowhere(problem: &Problem, options: &Options, ending: &Ending) -> Solution {
         _ => (Status::Budget, "no point was found within the budget".to_string()),
     };
     without_point(problem, options, status, message)
+}
+
+/// What the leader gets at `x` for an attitude, in the user's sense: the follower's best or worst answer there.
+///
+/// # Errors
+/// Why there is no value.
+pub fn value_at(problem: &Problem, x: &[f64], options: &Options) -> Result<f64, HyperFailure> {
+    let settings = HyperSettings { seed: options.seed, eta: options.follower_tolerance, ..HyperSettings::default() };
+    let point = Hyper::new(problem, options.attitude, &settings).evaluate(x, ACCURACIES.0, None)?;
+    Ok(problem.leader().sense.apply(point.value))
 }

@@ -5,7 +5,7 @@ use crate::certificate::{BlackBoxSettings, MoreauSettings, black_box, clarke, go
 use crate::hyper::HyperObjective;
 use crate::observe::{Observer, Stage};
 use crate::problem::{Attitude, Failures, Problem};
-use crate::set::Set;
+use crate::set::{ConvexSet, Description, Set};
 use crate::solution::{Certificate, Rigor, Solution, Stationarity, Status};
 use crate::solve::hyper::objective::Penalised;
 use crate::solve::{Analysis, FollowerConvexity, select};
@@ -22,7 +22,11 @@ const GAP: f64 = 1e-8;
 /// phi_o) is then a hope.
 pub fn outside_theory(problem: &Problem, analysis: &Analysis) -> Option<&'static str> {
     let follower = problem.follower();
-    if !matches!(follower.set, Set::Whole(_)) || !follower.constraints.is_empty() {
+    let mut description = Description::default();
+    follower.set.describe(0, &mut description);
+    let bounded = description.lower.iter().chain(&description.upper).any(|b| b.is_finite());
+    let set = bounded || description.row_count() > 0 || !description.balls.is_empty();
+    if set || !follower.constraints.is_empty() {
         Some("the follower is constrained")
     } else if !analysis.smooth {
         Some("the follower's objective has kinks")
@@ -39,10 +43,20 @@ pub fn may_jump(problem: &Problem, analysis: &Analysis) -> bool {
 /// The answer as a solution.
 pub fn report(search: &Search<'_>, phi: &Penalised<'_>, answer: &Answer, failures: &Failures) -> Solution {
     let (problem, options) = (search.problem, search.options);
-    let x = answer.best.x.as_slice();
-    let fresh = phi.hyper().evaluate(x, search.accuracy, Some(&answer.best.y)).ok();
-    let y = fresh.map_or_else(|| answer.best.y.clone(), |point| point.y);
-    let mut solution = select::certify(problem, search.analysis, options, (x, &y), failures);
+    let mut solution = certified(search, phi, &answer.best, failures);
+    let mut answer = std::borrow::Cow::Borrowed(answer);
+    if matches!(solution.status, Status::Stuck | Status::Relaxed) && options.follower_tolerance == 0.0 {
+        // At the end of the x for which the follower has answers, the last digits decide: a step back is no loss.
+        for other in nearly_as_good(&answer) {
+            let second = certified(search, phi, &other, failures);
+            if matches!(second.status, Status::Solved | Status::Feasible) {
+                solution = second;
+                answer.to_mut().best = other;
+                break;
+            }
+        }
+    }
+    let answer = answer.as_ref();
     if options.follower_tolerance > 0.0 {
         // These speak of a follower that takes best answers only.
         let certificate = std::mem::take(&mut solution.certificate);
@@ -70,6 +84,25 @@ pub fn report(search: &Search<'_>, phi: &Penalised<'_>, answer: &Answer, failure
         lower_solves: solution.work.lower_solves,
     });
     solution
+}
+
+/// The general certificate of a point, with the follower's answer computed afresh.
+fn certified(search: &Search<'_>, phi: &Penalised<'_>, best: &Sample, failures: &Failures) -> Solution {
+    let fresh = phi.hyper().evaluate(&best.x, search.accuracy, Some(&best.y)).ok();
+    let y = fresh.map_or_else(|| best.y.clone(), |point| point.y);
+    select::certify(search.problem, search.analysis, search.options, (&best.x, &y), failures)
+}
+
+/// Points seen that are worse by no more than 1e-6, relative, and not next to the best: nearest first.
+fn nearly_as_good(answer: &Answer) -> Vec<Sample> {
+    let best = &answer.best;
+    let size = 1.0 + best.x.iter().map(|v| v * v).sum::<f64>().sqrt();
+    let to = |s: &Sample| s.x.iter().zip(&best.x).map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt();
+    let close = |s: &&Sample| s.value <= best.value + 1e-6 * (1.0 + best.value.abs()) && to(s) > 1e-9 * size;
+    let mut points: Vec<Sample> = answer.seen.iter().filter(close).cloned().collect();
+    points.sort_by(|a, b| to(a).total_cmp(&to(b)));
+    let step = (points.len() / 4).max(1);
+    points.into_iter().step_by(step).take(4).collect()
 }
 
 struct Found {

@@ -189,7 +189,7 @@ impl<'a> State<'a> {
             return;
         }
         let shown = 2.0 * modulus(&self.cuts, accuracy);
-        let falls = self.nulls == 0 && shown < 0.125 * self.eta;
+        let falls = self.nulls == 0 && shown > 0.0 && shown < 0.125 * self.eta;
         if shown > self.eta || falls {
             self.eta = shown.max(0.5 * self.eta);
             let keep: Vec<bool> = self.cuts.iter().map(|cut| !cut.aggregate).collect();

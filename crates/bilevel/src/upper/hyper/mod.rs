@@ -30,6 +30,8 @@ mod oracle;
 mod quasi_newton;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use bundle::{BundleSettings, bundle};
 pub use columns::{Column, Columns, nearest_in_hull};

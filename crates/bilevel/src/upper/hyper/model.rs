@@ -142,7 +142,14 @@ impl ProximalModel<'_> {
         let psi = |cut: &Cut| cut.value + rho * vector::distance_squared(&cut.point, x);
         let inside = |cut: &&Cut| !cut.aggregate && self.set.violation(&cut.point) <= 1e-12;
         let best = cuts.iter().filter(inside).min_by(|a, b| psi(a).total_cmp(&psi(b)))?;
-        let gap = (psi(best) - point.bound).max(0.0) + noise;
+        // A cut above a value seen shows what the values are wrong by, or that rho is too small.
+        let above = |a: &Cut| {
+            let (slope, value) = line(a, x, rho);
+            let at_best: f64 = slope.iter().zip(&best.point).zip(x).map(|((s, b), x)| s * (b - x)).sum();
+            value + at_best + 0.5 * rho * vector::distance_squared(&best.point, x) - psi(best)
+        };
+        let wrong = cuts.iter().map(above).fold(0.0, f64::max);
+        let gap = (psi(best) - point.bound).max(0.0) + noise + 2.0 * wrong;
         let radius = (2.0 * gap / rho).sqrt();
         let middle: Vec<f64> = best.point.iter().zip(&point.z).map(|(b, z)| 0.5 * (b + z)).collect();
         let inner = (gap / rho - 0.25 * vector::distance_squared(&best.point, &point.z)).max(0.0).sqrt();

@@ -52,13 +52,20 @@ pub struct Oracle<'a> {
     seen: std::collections::VecDeque<Sample>,
     best: Option<Sample>,
     failure: Option<HyperFailure>,
+    cold: bool,
 }
 
 impl<'a> Oracle<'a> {
     /// phi to `accuracy`, at most `limit` times.
     pub fn new(phi: &'a dyn HyperObjective, accuracy: f64, limit: usize, observer: &'a dyn Observer) -> Self {
         let (seen, warm) = (std::collections::VecDeque::new(), Vec::new());
-        Self { phi, observer, accuracy, limit, used: 0, warm, seen, best: None, failure: None }
+        Self { phi, observer, accuracy, limit, used: 0, warm, seen, best: None, failure: None, cold: false }
+    }
+
+    /// The same, with no evaluation started from the answer at another x.
+    pub fn cold(mut self) -> Self {
+        self.cold = true;
+        self
     }
 
     /// Starts the next evaluation from this answer of the follower.
@@ -79,7 +86,7 @@ impl<'a> Oracle<'a> {
             return Err(Ending::Interrupted);
         }
         self.used += 1;
-        let warm = Some(self.warm.as_slice()).filter(|y| !y.is_empty());
+        let warm = Some(self.warm.as_slice()).filter(|y| !y.is_empty() && !self.cold);
         let result = self.phi.evaluate(x, self.accuracy, warm);
         self.record(x, result)
     }
@@ -204,7 +211,11 @@ impl Sample {
 /// A point, phi there and a subgradient.
 pub(crate) type Known<'a> = (&'a [f64], f64, &'a [f64]);
 
-/// The largest modulus that pairs of points show, their values' `accuracy` and rounding taken off.
+/// Relative error of values that is taken off before a pair of points shows curvature: a follower is solved by iterations
+/// whose last digits differ, and close points would make a large modulus of that.
+const ROUGH: f64 = 1e-9;
+
+/// The largest modulus that pairs of points show, the error of their values taken off.
 pub(crate) fn pairs_modulus(points: &[Known<'_>], sign: f64, accuracy: f64) -> f64 {
     let mut largest: f64 = 0.0;
     for &(a, at_a, slope) in points {
@@ -215,7 +226,7 @@ pub(crate) fn pairs_modulus(points: &[Known<'_>], sign: f64, accuracy: f64) -> f
                 square += (q - p) * (q - p);
             }
             let excess = sign * (at_a + inner - at_b);
-            let noise = 2.0 * accuracy + 1e-12 * (1.0 + at_a.abs() + at_b.abs() + inner.abs());
+            let noise = 2.0 * accuracy + ROUGH * (1.0 + at_a.abs().max(at_b.abs()) + inner.abs());
             if square > 0.0 && excess > noise {
                 largest = largest.max(2.0 * (excess - noise) / square);
             }
