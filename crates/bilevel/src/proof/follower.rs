@@ -97,7 +97,7 @@ impl Formulas {
             dual = self.dual_bound(x, y, whole).map_or(dual, |d| d.lower);
             if enough(dual) && violation <= settings.delta {
                 let bound = Bound::by_duality(dual.min(beat), y, objective, violation);
-                return Ok(self.by_duality(x, y, bound, settings));
+                return Ok(self.by_duality(x, y, bound, (objective, violation), settings));
             }
         }
         let on_whole = dual;
@@ -163,8 +163,14 @@ impl Formulas {
     }
 
     /// The proof by duality alone, with a strictly feasible answer beside y where y is none.
-    fn by_duality(&self, x: &[f64], y: &[f64], mut bound: Bound, settings: &Settings) -> FollowerProof {
-        let (objective, violation) = self.answer(x, y);
+    fn by_duality(
+        &self,
+        x: &[f64],
+        y: &[f64],
+        mut bound: Bound,
+        (objective, violation): (Option<Interval>, f64),
+        settings: &Settings,
+    ) -> FollowerProof {
         let mut empty = false;
         if violation > 0.0 && self.m <= SMALL {
             bound.strict = self.strict_answer(x, y, settings);
