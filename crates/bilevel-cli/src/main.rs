@@ -4,16 +4,18 @@
 //! command/    one file per command
 //! options.rs  the command line's options over the file's
 //! place.rs    a point of the leader's variables
+//! point.rs    points from JSON files, with what is claimed of them
 //! progress.rs progress lines on standard error, Ctrl-C
 //! report/     a solution as a table for people, as JSON for programs
 //! ```
 //!
-//! Results go to standard output, everything else to standard error. Exit codes: 0 solved, 1 any other honest answer,
-//! 2 bad input, 130 interrupted.
+//! Results go to standard output, everything else to standard error. Exit codes: 0 solved (or not refuted), 1 any other
+//! honest answer, 2 bad input, 130 interrupted.
 
 mod command;
 mod options;
 mod place;
+mod point;
 mod progress;
 mod report;
 
@@ -39,6 +41,8 @@ enum Command {
     Check(Box<command::check::Arguments>),
     /// Solves a problem and prints the answer with its certificate.
     Solve(Box<command::solve::Arguments>),
+    /// Checks a point that anyone found: recomputes everything, says what is proved, and refutes it where it is wrong.
+    Verify(Box<command::verify::Arguments>),
 }
 
 /// Why a command gave no answer.
@@ -76,6 +80,7 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => command::bench::run(arguments),
         Command::Check(arguments) => command::check::run(arguments),
         Command::Solve(arguments) => command::solve::run(arguments),
+        Command::Verify(arguments) => command::verify::run(arguments),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),

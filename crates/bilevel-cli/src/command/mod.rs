@@ -4,3 +4,4 @@ pub mod bench;
 pub mod check;
 mod consistency;
 pub mod solve;
+pub mod verify;

@@ -28,6 +28,10 @@ pub struct Options {
     pub time_limit: Option<Duration>,
     /// The follower's tolerance eta: its answer may be worse than optimal by this much.
     pub follower_tolerance: f64,
+    /// Whether a bound over all bilevel-feasible points is wanted: the run ends `optimal` once the gap is proved.
+    pub global: bool,
+    /// The gap wanted then, relative to max(1, |F|).
+    pub gap: f64,
 }
 
 impl Default for Options {
@@ -43,6 +47,8 @@ impl Default for Options {
             threads: 0,
             time_limit: None,
             follower_tolerance: 0.0,
+            global: false,
+            gap: 1e-3,
         }
     }
 }

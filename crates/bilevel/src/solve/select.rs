@@ -2,21 +2,19 @@
 
 use super::portfolio::{Start, value_model};
 use super::{Analysis, Options, without_point};
-use crate::certificate::{FollowerCheck, GapProver, ProvedGap, check_follower, check_kkt, jointly_feasible, violation};
+use crate::certificate::{FollowerCheck, ProvedGap, Verifier, check_kkt, jointly_feasible, violation};
 use crate::lower::{LowerSolver, LowerStatus, Meter, Pool, PoolSettings, Regulariser};
 use crate::observe::Observer;
 use crate::problem::{At, Failures, FunctionEvaluator, NamedValues, Place, Problem, Side};
 use crate::set::ConvexSet;
 use crate::smooth::Smoothing;
-use crate::solution::{Certificate, Measured, Multipliers, Rigor, Solution, Stationarity, Status, Work};
+use crate::solution::{Certificate, Multipliers, Rigor, Solution, Stationarity, Status, Verdict, Work};
 use crate::upper::{Candidate, Run, Schedule, optimality_residual};
 
 /// Largest violation, relative to 1 + the point's size, of a solved problem.
 const VIOLATION: f64 = 1e-6;
 /// Largest follower gap, relative to 1 + |v|, of a solved problem.
 const GAP: f64 = 1e-8;
-/// A proved gap is shown in place of the estimated one when it is at most this, relative to 1 + |v|.
-const PROVED: f64 = 1e-6;
 /// Candidates checked at most.
 const CHECKS: usize = 24;
 
@@ -59,15 +57,14 @@ pub fn select(
         work.lower_solves += run.lower_solves;
         work.upper_evaluations += run.upper_evaluations;
     }
-    let prover = GapProver::new(problem);
-    let chooser = Chooser { problem, analysis, options, failures, prover };
+    let chooser = Chooser::new(problem, analysis, options, failures);
     let best = chooser.best(runs, &mut work);
     let Some(best) = best else {
         let mut solution = without_point(problem, options, Status::Stuck, "no candidate could be evaluated");
         solution.work = work;
         return solution;
     };
-    let mut solution = chooser.describe(&best, &runs[best.run], &mut work);
+    let mut solution = chooser.describe(&best, Some(&runs[best.run]), &mut work);
     if !solution.status.is_success()
         && let Some(message) = chooser.falls_forever(&best, runs)
     {
@@ -88,12 +85,41 @@ pub fn select(
     solution
 }
 
+/// The certificate of a point from anywhere, as a solution without a history.
+pub fn certify(
+    problem: &Problem,
+    analysis: &Analysis,
+    options: &Options,
+    (x, y): (&[f64], &[f64]),
+    failures: &Failures,
+) -> Solution {
+    let mut work = Work::default();
+    let chooser = Chooser::new(problem, analysis, options, failures);
+    let candidate = Candidate { x: x.to_vec(), y: y.to_vec(), residual: None, source: "given" };
+    let mut checked = chooser.evaluated(candidate, 0);
+    checked.check = chooser.verifier.search(x, y);
+    work.lower_solves += checked.check.as_ref().map_or(0, |check| check.solves);
+    let mut solution = chooser.describe(&checked, None, &mut work);
+    solution.work = work;
+    solution
+}
+
 struct Chooser<'a> {
     problem: &'a Problem,
     analysis: &'a Analysis,
     options: &'a Options,
     failures: &'a Failures,
-    prover: GapProver,
+    verifier: Verifier<'a>,
+}
+
+impl<'a> Chooser<'a> {
+    fn new(problem: &'a Problem, analysis: &'a Analysis, options: &'a Options, failures: &'a Failures) -> Self {
+        let levels = &analysis.levels;
+        let mu = if levels.exact_follower.is_some() { 0.0 } else { 1e-8 };
+        let smoothing = Smoothing::new(options.smoothing, mu);
+        let verifier = Verifier::new(problem, levels, smoothing, options.seed, failures);
+        Self { problem, analysis, options, failures, verifier }
+    }
 }
 
 impl Chooser<'_> {
@@ -109,12 +135,10 @@ impl Chooser<'_> {
             let Some(next) = next(&queue) else { break };
             let mut checked = queue.swap_remove(next);
             let (x, y) = (&checked.candidate.x, &checked.candidate.y);
-            let smoothing = self.final_smoothing();
-            let seed = self.options.seed;
-            checked.check = check_follower(self.problem, &self.analysis.levels, x, y, smoothing, seed, self.failures);
+            checked.check = self.verifier.search(x, y);
             work.lower_solves += checked.check.as_ref().map_or(0, |check| check.solves);
             if checked.accepted() {
-                checked.proof = self.prover.prove(&checked.candidate.x, &checked.candidate.y);
+                checked.proof = self.verifier.prove_gap(&checked.candidate.x, &checked.candidate.y);
             }
             if checked.accepted() {
                 return Some(checked);
@@ -199,7 +223,7 @@ impl Chooser<'_> {
         Smoothing::new(self.options.smoothing, mu)
     }
 
-    fn describe(&self, best: &Checked, run: &Run, work: &mut Work) -> Solution {
+    fn describe(&self, best: &Checked, run: Option<&Run>, work: &mut Work) -> Solution {
         let problem = self.problem;
         let (x, y) = (&best.candidate.x, &best.candidate.y);
         let (certificate, multipliers) = self.certificate(best, run, work);
@@ -245,6 +269,10 @@ impl Chooser<'_> {
             _ => "the follower's optimality rests on a multistart",
         };
         match &certificate.stationarity {
+            _ if certificate.verdict == Some(Verdict::Refuted) => {
+                let reason = certificate.statements.last().cloned().unwrap_or_default();
+                (Status::Stuck, reason)
+            }
             Some(s) if s.residual <= self.options.tolerance => {
                 (Status::Solved, format!("feasible, follower optimal, stationary; {basis}"))
             }
@@ -265,48 +293,16 @@ impl Chooser<'_> {
         }
     }
 
-    fn certificate(&self, best: &Checked, run: &Run, work: &mut Work) -> (Certificate, Multipliers) {
-        let mut certificate = Certificate { violation: Some(best.violation), ..Certificate::default() };
-        certificate.multipliers_by_stage.clone_from(&run.multipliers);
-        if let Some(check) = best.check.as_ref().filter(|check| check.converged) {
-            let estimated = |value, by: &str| Some(Measured { value, rigor: Rigor::Estimated, by: by.to_string() });
-            certificate.follower_gap = match best.proof {
-                ProvedGap::Within(gap) if gap <= PROVED * (1.0 + check.value.abs()) => {
-                    let by = "interval arithmetic: duality or branch and bound".to_string();
-                    Some(Measured { value: gap, rigor: Rigor::Proved, by })
-                }
-                ProvedGap::WithinBox(gap) if gap <= PROVED * (1.0 + check.value.abs()) => {
-                    let by = "interval branch and bound in a box".to_string();
-                    Some(Measured { value: gap, rigor: Rigor::Conditional(vec!["box".to_string()]), by })
-                }
-                _ => estimated(check.gap.max(0.0), &check.by),
-            };
-            certificate.follower_distance = estimated(check.distance, "distance to the independent solve's answer");
-            let upper = |y: &Vec<f64>| self.value(self.problem.leader(), &best.candidate.x, y);
-            let change = check.nearest.as_ref().map_or(0.0, |y| (best.upper - upper(y)).abs());
-            certificate.upper_error = estimated(
-                change.max(check.distance * self.upper_slope(best)),
-                "change of F to the independent solve's answer, and by slope",
-            );
+    fn certificate(&self, best: &Checked, run: Option<&Run>, work: &mut Work) -> (Certificate, Multipliers) {
+        let (x, y) = (&best.candidate.x, &best.candidate.y);
+        let mut certificate = self.verifier.certificate(x, y, self.options.attitude, best.check.as_ref());
+        if let Some(run) = run {
+            certificate.multipliers_by_stage.clone_from(&run.multipliers);
+            certificate.kkt = self.kkt(run, work);
         }
-        certificate.kkt = self.kkt(run, work);
         let (stationarity, multipliers) = self.stationarity(best, work);
         certificate.stationarity = stationarity;
         (certificate, multipliers)
-    }
-
-    /// ‖∇_y F‖ at the point.
-    fn upper_slope(&self, best: &Checked) -> f64 {
-        let (n, m) = (self.problem.n(), self.problem.m());
-        let mut gradient = vec![0.0; m];
-        let at = At { x: &best.candidate.x, y: &best.candidate.y, smoothing: Smoothing::EXACT };
-        FunctionEvaluator::new(&self.problem.leader().objective, n, m, self.failures).add_gradient(
-            at,
-            &[1.0],
-            None,
-            Some(&mut gradient),
-        );
-        gradient.iter().map(|g| g * g).sum::<f64>().sqrt()
     }
 
     fn kkt(&self, run: &Run, work: &mut Work) -> Option<crate::solution::KktPoint> {
