@@ -151,6 +151,13 @@ impl Problem {
         self.follower.dimension()
     }
 
+    /// The same problem with another follower's objective (minimised).
+    pub(crate) fn with_lower_objective(&self, objective: Function) -> Self {
+        let mut out = self.clone();
+        (out.follower.objective, out.follower.sense) = (objective, Sense::Minimize);
+        out
+    }
+
     /// The bounding boxes of both levels' sets.
     pub fn variable_bounds(&self) -> VariableBounds {
         let of = |side: &Side| {
