@@ -2,6 +2,26 @@
 //! [Chen, Li & So 2025], as intervals with the answer that attains them and a subgradient.
 //!
 //! A [`HyperObjective`] is what the methods on phi take: the problem's own phi, or a function that the user gives.
+//!
+//! ```text
+//! route.rs        Hyper: the problem's own phi; chooses a way by structure
+//! facts.rs        what the structure says
+//! functions.rs    F and f at a fixed x
+//! spectrum.rs     the follower's Hessian: rank, null space, pseudo-inverse
+//! null_space.rs   f quadratic in y, follower free: S(x) is affine
+//! descent.rs      trust-region Newton method for what is left of F on S(x)
+//! ```
+
+mod descent;
+mod facts;
+mod functions;
+mod null_space;
+mod route;
+mod spectrum;
+#[cfg(test)]
+mod testing;
+
+pub use route::{Answers, Evaluation, Hyper, HyperSettings};
 
 /// phi at one x.
 #[derive(Clone, Debug)]

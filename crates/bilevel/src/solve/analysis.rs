@@ -4,7 +4,6 @@ use crate::expr::Blocks;
 use crate::expr::structure::{Block, Convexity, Sample, Structure, VariableBounds, sampled_convexity};
 use crate::lower::Follower;
 use crate::problem::{At, Failures, Function, FunctionEvaluator, Problem, Side};
-use crate::set::ConvexSet;
 use crate::smooth::Smoothing;
 use crate::upper::{Leader, Levels};
 
@@ -39,7 +38,7 @@ pub struct Analysis {
 impl Analysis {
     /// Looks at a problem.
     pub fn new(problem: &Problem) -> Self {
-        let bounds = bounds(problem);
+        let bounds = problem.variable_bounds();
         let lower = facts(problem.follower(), &bounds, Block::Follower);
         let upper = facts(problem.leader(), &bounds, Block::Both);
         let follower = Follower::direct(problem);
@@ -77,18 +76,6 @@ impl Sample for Sampler<'_> {
     fn value(&mut self, x: &[f64], y: &[f64]) -> f64 {
         self.0.value(At { x, y, smoothing: Smoothing::EXACT })
     }
-}
-
-/// The bounding boxes of both levels' sets.
-fn bounds(problem: &Problem) -> VariableBounds {
-    let of = |side: &Side| {
-        let d = side.dimension();
-        let (mut lower, mut upper) = (vec![f64::NEG_INFINITY; d], vec![f64::INFINITY; d]);
-        side.set.bounding_box(&mut lower, &mut upper);
-        (lower, upper)
-    };
-    let (x, y) = (of(problem.leader()), of(problem.follower()));
-    VariableBounds::new(&x.0, &x.1, &y.0, &y.1).unwrap_or_else(|_| VariableBounds::unbounded(problem.n(), problem.m()))
 }
 
 struct Facts {
