@@ -33,6 +33,8 @@ struct Arguments {
 enum Command {
     /// Reads a problem, says what its structure is and which method `solve` would take, and checks derivatives.
     Check(Box<command::check::Arguments>),
+    /// Shows what holds at one x: the follower's value and answers, and both hyper-objectives with their intervals.
+    Evaluate(Box<command::evaluate::Arguments>),
     /// Solves a problem and prints the answer with its certificate.
     Solve(Box<command::solve::Arguments>),
 }
@@ -70,6 +72,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match &arguments.command {
         Command::Check(arguments) => command::check::run(arguments),
+        Command::Evaluate(arguments) => command::evaluate::run(arguments),
         Command::Solve(arguments) => command::solve::run(arguments),
     };
     match outcome {

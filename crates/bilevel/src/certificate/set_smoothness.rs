@@ -168,8 +168,7 @@ fn plan(settings: &SetSmoothnessSettings, scale: f64, suspects: &[Triple], rng: 
         out.push(Triple { x1, x2, theta, y, y1: vec![], y2: vec![], midpoint: 0.0, distance: 0.0 });
     };
     for _ in 0..settings.samples {
-        let middle: Vec<f64> =
-            settings.x.iter().map(|x| x + settings.radius * rng.random_range(-1.0..=1.0)).collect();
+        let middle: Vec<f64> = settings.x.iter().map(|x| x + settings.radius * rng.random_range(-1.0..=1.0)).collect();
         let direction = unit(n, rng);
         let y = settings.y.iter().map(|y| y + settings.spread * normal(rng)).collect();
         push(&middle, &direction, rng.random_range(0.2..=0.8), y);
@@ -277,7 +276,8 @@ mod tests {
     #[test]
     fn example_1_is_not_set_smooth() {
         for seed in 0..5 {
-            let settings = SetSmoothnessSettings { seed, ..SetSmoothnessSettings::around(&[0.2], 1.5, &[0.5, 0.5], 1.0) };
+            let settings =
+                SetSmoothnessSettings { seed, ..SetSmoothnessSettings::around(&[0.2], 1.5, &[0.5, 0.5], 1.0) };
             let found = test(&settings, |x, _| vec![x[0].clamp(0.0, 1.0), 1.0]);
             assert!(found.alarm, "{:?}", found.scales);
             // The worst triple straddles a kink, and its ratio (5) is of the order of 1 / its size.
@@ -310,7 +310,8 @@ mod tests {
         };
         let settings = SetSmoothnessSettings::around(&[1.0, -1.0], 2.0, &[0.0; 4], 3.0);
         let found = test(&settings, project);
-        let map = svd.pseudo_inverse().matmul(&Dense::from_row_major(2, 2, vec![2.0, -1.0, 1.0, 3.0]).unwrap()).unwrap();
+        let map =
+            svd.pseudo_inverse().matmul(&Dense::from_row_major(2, 2, vec![2.0, -1.0, 1.0, 3.0]).unwrap()).unwrap();
         let modulus = Svd::new(&map, None).unwrap().values()[0].powi(2);
         assert!(!found.alarm);
         assert!(found.largest <= modulus * (1.0 + 1e-6), "{} > {modulus}", found.largest);

@@ -5,16 +5,21 @@
 //! analysis.rs    Analysis: what the structure says, and both levels in the forms that methods take
 //! portfolio.rs   the starts: where from, with which schedule
 //! derivatives.rs a check of derivatives against differences
+//! at.rs          ValuesAt: v, S and both hyper-objectives at one x
+//! proved.rs      their proved bounds
 //! select.rs      the best candidate that an independent check accepts, and its certificate
 //! ```
 
 mod analysis;
+mod at;
 mod derivatives;
 mod options;
 mod portfolio;
+mod proved;
 mod select;
 
 pub use analysis::{Analysis, FollowerConvexity};
+pub use at::{AnswerSet, Bracket, PhiAt, ValuesAt};
 pub use derivatives::{DerivativeCheck, check_derivatives};
 pub use options::{METHODS, Options};
 
