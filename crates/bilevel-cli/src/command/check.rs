@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use bilevel::certificate::{self, TheorySettings};
 use bilevel::expr::structure::Convexity;
 use bilevel::problem::{Problem, Side};
 use bilevel::solve::{Analysis, DerivativeCheck, FollowerConvexity, check_derivatives};
 
-use crate::{Failure, deliver};
+use crate::{Failure, deliver, report};
 
 /// What `check` takes.
 #[derive(Debug, clap::Args)]
@@ -32,6 +33,10 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     side(&mut out, "leader", problem.leader());
     side(&mut out, "follower", problem.follower());
     structure(&mut out, problem, &analysis);
+    let region = TheorySettings::around_start(problem);
+    for (label, text) in report::theory::lines(&certificate::theory(problem, &analysis.levels, &region)) {
+        line(&mut out, label, &text);
+    }
     let fine = derivatives(&mut out, &check_derivatives(problem));
     deliver(&out, None)?;
     Ok(if fine { 0 } else { 1 })

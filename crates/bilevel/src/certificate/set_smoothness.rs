@@ -19,8 +19,10 @@
 //! are looked at again at the next, along the segment from x₁ to x₂.
 
 use bilevel_linalg::vector::{distance_squared, norm2, sub};
-use rand::{RngExt, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+
+use super::segments::{Segment, grows, normal};
 
 /// Where and how densely set smoothness is sampled.
 #[derive(Clone, Debug)]
@@ -54,12 +56,8 @@ impl SetSmoothnessSettings {
 /// A sampled triple with the pair of answers built for it.
 #[derive(Clone, Debug)]
 pub struct Triple {
-    /// x₁.
-    pub x1: Vec<f64>,
-    /// x₂.
-    pub x2: Vec<f64>,
-    /// θ.
-    pub theta: f64,
+    /// x₁, x₂ and θ.
+    pub segment: Segment,
     /// y in S(x^θ).
     pub y: Vec<f64>,
     /// y₁ in S(x₁).
@@ -107,11 +105,8 @@ pub struct SetSmoothness {
     pub failures: usize,
 }
 
-/// Growth of L per decade that raises the alarm.
-const GROWTH: f64 = 5.0;
-/// Triples of one scale that are looked at again at the next, and the pieces into which their segment is cut.
+/// Triples of one scale that are looked at again at the next.
 const REFINED: usize = 4;
-const PIECES: usize = 12;
 /// Corrections of a pair. With θ in [0.2, 0.8] each removes at least a fifth of what can be removed.
 const CORRECTIONS: usize = 100;
 
@@ -141,50 +136,21 @@ pub fn set_smoothness(
         found.truncate(REFINED);
         suspects = found;
     }
-    out.alarm = grows(&out.scales);
+    let rows: Vec<(f64, f64)> = out.scales.iter().map(|row| (row.scale, row.midpoint.max(row.distance))).collect();
+    out.alarm = grows(&rows);
     out
-}
-
-/// Whether L grows by `GROWTH` per decade over some two decades, and at least doubles at every scale between.
-fn grows(scales: &[ScaleRow]) -> bool {
-    let modulus = |row: &ScaleRow| row.midpoint.max(row.distance);
-    (0..scales.len()).any(|i| {
-        let Some(first) = scales.get(i) else { return false };
-        let decades = |row: &ScaleRow| (first.scale / row.scale).log10();
-        let Some(last) = scales.iter().position(|row| decades(row) > 1.99) else { return false };
-        let rising = scales.get(i..=last).is_some_and(|s| s.windows(2).all(|w| modulus(&w[1]) >= 2.0 * modulus(&w[0])));
-        let end = scales.get(last).map_or(0.0, modulus);
-        rising && end > 0.0 && end >= GROWTH.powf(scales.get(last).map_or(0.0, decades)) * modulus(first)
-    })
 }
 
 /// What is sampled at one scale: y is still a point to be projected on S(x^θ).
 fn plan(settings: &SetSmoothnessSettings, scale: f64, suspects: &[Triple], rng: &mut ChaCha8Rng) -> Vec<Triple> {
-    let n = settings.x.len();
+    let triple = |segment, y| Triple { segment, y, y1: vec![], y2: vec![], midpoint: 0.0, distance: 0.0 };
     let mut out = Vec::new();
-    let mut push = |middle: &[f64], direction: &[f64], theta: f64, y: Vec<f64>| {
-        let place = |t: f64| middle.iter().zip(direction).map(|(x, d)| x + t * scale * d).collect();
-        let (x1, x2) = (place(1.0 - theta), place(-theta));
-        out.push(Triple { x1, x2, theta, y, y1: vec![], y2: vec![], midpoint: 0.0, distance: 0.0 });
-    };
     for _ in 0..settings.samples {
-        let middle: Vec<f64> = settings.x.iter().map(|x| x + settings.radius * rng.random_range(-1.0..=1.0)).collect();
-        let direction = unit(n, rng);
-        let y = settings.y.iter().map(|y| y + settings.spread * normal(rng)).collect();
-        push(&middle, &direction, rng.random_range(0.2..=0.8), y);
+        let segment = Segment::random(&settings.x, settings.radius, scale, rng);
+        out.push(triple(segment, settings.y.iter().map(|y| y + settings.spread * normal(rng)).collect()));
     }
     for suspect in suspects {
-        let step: Vec<f64> = suspect.x1.iter().zip(&suspect.x2).map(|(a, b)| a - b).collect();
-        let length = norm2(&step);
-        if length == 0.0 {
-            continue;
-        }
-        let direction: Vec<f64> = step.iter().map(|d| d / length).collect();
-        for piece in 0..PIECES {
-            let t = (piece as f64 + rng.random_range(0.0..1.0)) / PIECES as f64;
-            let middle: Vec<f64> = suspect.x2.iter().zip(&step).map(|(x, d)| x + t * d).collect();
-            push(&middle, &direction, rng.random_range(0.2..=0.8), suspect.y.clone());
-        }
+        out.extend(suspect.segment.pieces(scale, rng).into_iter().map(|segment| triple(segment, suspect.y.clone())));
     }
     out
 }
@@ -195,12 +161,13 @@ fn built(
     accuracy: f64,
     project: &mut dyn FnMut(&[f64], &[f64]) -> Option<Vec<f64>>,
 ) -> Option<Triple> {
-    let theta = triple.theta;
-    let middle = combination(theta, &triple.x1, &triple.x2);
-    let step = distance_squared(&triple.x1, &triple.x2);
+    let Segment { x1, x2, theta } = &triple.segment;
+    let middle = triple.segment.middle();
+    let step = distance_squared(x1, x2);
+    let weight = theta * (1.0 - theta) * step;
     let y = finite(project(&middle, &triple.y)?)?;
-    let (mut y1, mut y2) = (finite(project(&triple.x1, &y)?)?, finite(project(&triple.x2, &y)?)?);
-    let mean = combination(theta, &y1, &y2);
+    let (mut y1, mut y2) = (finite(project(x1, &y)?)?, finite(project(x2, &y)?)?);
+    let mean = triple.segment.between(&y1, &y2);
     let mut shift = vec![0.0; y.len()];
     sub(&y, &project(&middle, &mean)?, &mut shift);
     // Rounding of an average of numbers of this size.
@@ -208,9 +175,9 @@ fn built(
     let mut best: Option<(f64, f64)> = None;
     for _ in 0..=CORRECTIONS {
         let moved = |from: &[f64]| -> Vec<f64> { from.iter().zip(&shift).map(|(a, s)| a + s).collect() };
-        (y1, y2) = (finite(project(&triple.x1, &moved(&y1))?)?, finite(project(&triple.x2, &moved(&y2))?)?);
-        sub(&y, &combination(theta, &y1, &y2), &mut shift);
-        let midpoint = (norm2(&shift) - noise).max(0.0) / (theta * (1.0 - theta) * step);
+        (y1, y2) = (finite(project(x1, &moved(&y1))?)?, finite(project(x2, &moved(&y2))?)?);
+        sub(&y, &triple.segment.between(&y1, &y2), &mut shift);
+        let midpoint = (norm2(&shift) - noise).max(0.0) / weight;
         let distance = (distance_squared(&y1, &y2).sqrt() - noise).max(0.0).powi(2) / step;
         let gained = best.is_none_or(|(m, d)| midpoint.max(distance) < m.max(d));
         let hopeless = best.is_some_and(|(m, _)| midpoint > 0.999 * m);
@@ -227,29 +194,8 @@ fn built(
     Some(triple)
 }
 
-fn combination(theta: f64, a: &[f64], b: &[f64]) -> Vec<f64> {
-    a.iter().zip(b).map(|(a, b)| theta * a + (1.0 - theta) * b).collect()
-}
-
 fn finite(y: Vec<f64>) -> Option<Vec<f64>> {
     y.iter().all(|v| v.is_finite()).then_some(y)
-}
-
-/// A standard normal number (Box & Muller 1958).
-pub(super) fn normal(rng: &mut ChaCha8Rng) -> f64 {
-    let (u, v): (f64, f64) = (rng.random(), rng.random());
-    (-2.0 * (1.0 - u).ln()).sqrt() * (std::f64::consts::TAU * v).cos()
-}
-
-/// A unit vector, uniform on the sphere.
-pub(super) fn unit(n: usize, rng: &mut ChaCha8Rng) -> Vec<f64> {
-    loop {
-        let v: Vec<f64> = (0..n).map(|_| normal(rng)).collect();
-        let length = norm2(&v);
-        if length > 1e-8 || n == 0 {
-            return v.iter().map(|v| v / length).collect();
-        }
-    }
 }
 
 #[cfg(test)]
@@ -282,7 +228,8 @@ mod tests {
             assert!(found.alarm, "{:?}", found.scales);
             // The worst triple straddles a kink, and its ratio (5) is of the order of 1 / its size.
             let worst = found.worst.unwrap();
-            let (low, high) = (worst.x2[0].min(worst.x1[0]), worst.x1[0].max(worst.x2[0]));
+            let (a, b) = (worst.segment.x1[0], worst.segment.x2[0]);
+            let (low, high) = (a.min(b), a.max(b));
             assert!((low < 0.0 && high > 0.0) || (low < 1.0 && high > 1.0), "{low} to {high}");
             assert!(worst.midpoint > 0.2 / (high - low), "{} at {}", worst.midpoint, high - low);
         }

@@ -21,6 +21,8 @@ mod spectrum;
 #[cfg(test)]
 mod testing;
 
+pub(crate) use spectrum::Spectrum;
+
 pub use route::{Answers, Evaluation, Hyper, HyperSettings};
 
 /// phi at one x.
