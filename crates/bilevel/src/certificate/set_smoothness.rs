@@ -39,6 +39,8 @@ pub struct SetSmoothnessSettings {
     pub scales: Vec<f64>,
     /// Random triples at each scale.
     pub samples: usize,
+    /// The worst triples of one scale that are looked at again at the next.
+    pub refined: usize,
     /// Error of a projection: what it explains of (5) and (6) is not counted.
     pub accuracy: f64,
     /// Seed of the samples.
@@ -49,7 +51,17 @@ impl SetSmoothnessSettings {
     /// Scales 1e-1 to 1e-4, 200 triples each, for exact projections.
     pub fn around(x: &[f64], radius: f64, y: &[f64], spread: f64) -> Self {
         let scales = vec![1e-1, 1e-2, 1e-3, 1e-4];
-        Self { x: x.to_vec(), radius, y: y.to_vec(), spread, scales, samples: 200, accuracy: 1e-13, seed: 0 }
+        Self {
+            x: x.to_vec(),
+            radius,
+            y: y.to_vec(),
+            spread,
+            scales,
+            samples: 200,
+            refined: 4,
+            accuracy: 1e-13,
+            seed: 0,
+        }
     }
 }
 
@@ -105,8 +117,6 @@ pub struct SetSmoothness {
     pub failures: usize,
 }
 
-/// Triples of one scale that are looked at again at the next.
-const REFINED: usize = 4;
 /// Corrections of a pair. With θ in [0.2, 0.8] each removes at least a fifth of what can be removed.
 const CORRECTIONS: usize = 100;
 
@@ -133,7 +143,7 @@ pub fn set_smoothness(
         if let Some(first) = found.first().filter(|t| t.modulus() > out.largest || out.worst.is_none()) {
             (out.largest, out.worst) = (first.modulus(), Some(first.clone()));
         }
-        found.truncate(REFINED);
+        found.truncate(settings.refined);
         suspects = found;
     }
     let rows: Vec<(f64, f64)> = out.scales.iter().map(|row| (row.scale, row.midpoint.max(row.distance))).collect();
@@ -180,7 +190,7 @@ fn built(
         let midpoint = (norm2(&shift) - noise).max(0.0) / weight;
         let distance = (distance_squared(&y1, &y2).sqrt() - noise).max(0.0).powi(2) / step;
         let gained = best.is_none_or(|(m, d)| midpoint.max(distance) < m.max(d));
-        let hopeless = best.is_some_and(|(m, _)| midpoint > 0.999 * m);
+        let hopeless = best.is_some_and(|(m, _)| midpoint > 0.9 * m);
         if gained {
             best = Some((midpoint, distance));
             (triple.y1, triple.y2) = (y1.clone(), y2.clone());

@@ -204,7 +204,10 @@ impl Look<'_> {
         if settings.accuracy > 1e-9 {
             settings.scales.truncate(3);
         }
-        settings.samples = (4000 / (self.problem.m() + 20)).clamp(2, 100);
+        settings.samples = (4000 / (self.problem.m() + 20)).clamp(3, 100);
+        if self.problem.m() > SMALL {
+            (settings.scales, settings.refined) = (vec![1e-1, 1e-3], 0);
+        }
         if self.problem.n() > 0 {
             out.set_smoothness = Some(set_smoothness(&settings, &mut |x, u| projector.project(x, u)));
         }
