@@ -31,8 +31,6 @@ pub(super) enum End {
 pub(super) struct Descent {
     /// The value.
     pub value: f64,
-    /// The gradient's length.
-    pub gradient: f64,
     /// How it ended.
     pub end: End,
 }
@@ -64,14 +62,10 @@ pub(super) fn descend(function: &mut dyn SmoothFunction, z: &mut [f64], limits: 
     let first = size;
     for _ in 0..limits.iterations {
         if !(value.is_finite() && size.is_finite()) {
-            return Descent {
-                value,
-                gradient: size,
-                end: if value == f64::NEG_INFINITY { End::Unbounded } else { End::Numerical },
-            };
+            return Descent { value, end: if value == f64::NEG_INFINITY { End::Unbounded } else { End::Numerical } };
         }
         if size <= limits.gradient {
-            return Descent { value, gradient: size, end: End::Converged };
+            return Descent { value, end: End::Converged };
         }
         let forcing = (size / first).sqrt().min(0.1);
         step.truncated(function, z, &gradient, forcing * size, radius);
@@ -89,7 +83,7 @@ pub(super) fn descend(function: &mut dyn SmoothFunction, z: &mut [f64], limits: 
         }
         let length = norm2(&step.p);
         if !accepted && small {
-            return Descent { value, gradient: size, end: End::Converged };
+            return Descent { value, end: End::Converged };
         }
         if !accepted || ratio < 0.25 {
             radius = 0.25 * length;
@@ -101,11 +95,11 @@ pub(super) fn descend(function: &mut dyn SmoothFunction, z: &mut [f64], limits: 
             std::mem::swap(&mut gradient, &mut next);
             (value, size) = (new, norm2(&gradient));
             if norm2(z) > far {
-                return Descent { value, gradient: size, end: End::Unbounded };
+                return Descent { value, end: End::Unbounded };
             }
         }
     }
-    Descent { value, gradient: size, end: End::Limit }
+    Descent { value, end: End::Limit }
 }
 
 /// The step and the memory to compute it.

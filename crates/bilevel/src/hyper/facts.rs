@@ -52,18 +52,35 @@ pub(super) struct Facts {
     pub lower: ObjectiveFacts,
     /// Whether the follower may choose any y: Y = R^m and no constraints.
     pub free: bool,
+    /// Whether all of the follower's functions are smooth in y.
+    pub follower_smooth: bool,
+    /// Whether the follower's problem is convex in y by rules.
+    pub follower_convex: bool,
 }
 
 impl Facts {
     pub fn new(problem: &Problem) -> Self {
         let bounds = problem.variable_bounds();
         let side = problem.follower();
-        Self {
-            upper: ObjectiveFacts::new(&problem.leader().objective, &bounds),
-            lower: ObjectiveFacts::new(&side.objective, &bounds),
-            free: side.constraints.is_empty() && is_whole(&side.set),
+        let upper = ObjectiveFacts::new(&problem.leader().objective, &bounds);
+        let lower = ObjectiveFacts::new(&side.objective, &bounds);
+        let (mut follower_smooth, mut follower_convex) = (lower.smooth, lower.curvature.is_convex());
+        for constraint in &side.constraints {
+            let facts = curvature(&constraint.function, &bounds);
+            follower_smooth &= facts.1;
+            follower_convex &= facts.0.is_convex() && (!constraint.is_equality() || facts.0.is_concave());
         }
+        let free = side.constraints.is_empty() && is_whole(&side.set);
+        Self { upper, lower, free, follower_smooth, follower_convex }
     }
+}
+
+/// Curvature and smoothness in y of a constraint; a user's own code counts as smooth.
+fn curvature(function: &Function, bounds: &VariableBounds) -> (Curvature, bool) {
+    let structure = function.expr().map(|e| Structure::new(std::slice::from_ref(e), bounds));
+    let Some(Ok(structure)) = structure else { return (Curvature::Unknown, true) };
+    let Some(&root) = structure.roots().first() else { return (Curvature::Unknown, true) };
+    (structure.curvature(root, Block::Follower), structure.is_smooth(root, Block::Follower))
 }
 
 fn is_whole(set: &Set) -> bool {

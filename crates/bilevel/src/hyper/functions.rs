@@ -86,7 +86,7 @@ impl<'a> Functions<'a> {
     pub fn upper_product(&mut self, y: &[f64], d: &[f64], out: &mut [f64]) {
         self.gradients += 1;
         let at = self.at(y);
-        self.upper.hessian_product(at, d, None, Some(out));
+        self.upper.hessian_product(at, &[1.0], d, None, Some(out));
         out.iter_mut().for_each(|v| *v *= self.sign);
     }
 
@@ -115,7 +115,7 @@ impl<'a> Functions<'a> {
     pub fn lower_product(&mut self, y: &[f64], d: &[f64], out: &mut [f64]) {
         self.gradients += 1;
         let at = self.at(y);
-        self.lower.hessian_product(at, d, None, Some(out));
+        self.lower.hessian_product(at, &[1.0], d, None, Some(out));
     }
 
     /// Adds ∇²_yy f to `out` (m x m).
@@ -129,6 +129,6 @@ impl<'a> Functions<'a> {
     pub fn lower_mixed_product(&mut self, y: &[f64], d: &[f64], out: &mut [f64]) {
         self.gradients += 1;
         let at = self.at(y);
-        self.lower.hessian_product(at, d, Some(out), None);
+        self.lower.hessian_product(at, &[1.0], d, Some(out), None);
     }
 }

@@ -1,8 +1,12 @@
-//! phi where f is quadratic in y and the follower is free: S(x) = y₀(x) + ker H, with H = ∇²_yy f.
+//! phi where S(x) is an affine subspace: the follower is free, and f quadratic, or convex and smooth, in y. With
+//! H = ∇²_yy f, S(x) = y₀(x) + ker H.
 //!
 //! ```text
 //! y₀ = y − H⁺ ∇_y f(x, y) for any y;      φ_o(x) = min over z of F(x, y₀ + N z),  N an orthonormal basis of ker H
 //! ```
+//!
+//! For f that is not quadratic y₀ comes from a descent of f, H is taken there, and both are repeated from the optimum
+//! until f's gradient vanishes there too; where it does not, S(x) is not affine and the answers are called undecided.
 //!
 //! F quadratic in y: the reduced problem is one linear system. Else: trust-region Newton steps on z, from several starts
 //! where F is not known to be convex on S(x). Under the assumptions of [Chen, Li & So 2025] S(x) is an affine subspace
@@ -34,7 +38,7 @@ use crate::problem::Attitude;
 use crate::solution::Rigor;
 
 /// What does not depend on x, computed once.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct NullSpace {
     /// H and its null space, where H is the same at every x.
     answers: Option<Kernel>,
@@ -73,13 +77,51 @@ impl Reduced {
 }
 
 /// The least of sign * F over S(x), with what its error bound needs.
-struct Optimum {
-    y: Vec<f64>,
+pub(super) struct Optimum {
+    /// The answer.
+    pub y: Vec<f64>,
     /// Whether the value is the least over S(x), not only a local one.
-    global: bool,
-    /// A bound on ‖∇²_yy F‖, and the smallest eigenvalue on ker H; NaN where not known.
-    size: f64,
-    sigma: f64,
+    pub global: bool,
+    /// A bound on ‖∇²_yy F‖; NaN where not known.
+    pub size: f64,
+    /// The smallest eigenvalue of ∇²_yy F on ker H; NaN where not known.
+    pub sigma: f64,
+}
+
+/// The follower's Hessian H as a map with a range and a kernel.
+pub(super) trait Split {
+    /// Writes H⁺ b.
+    fn pseudo_solve(&self, b: &[f64], out: &mut [f64]);
+    /// The length of the part of b in the kernel.
+    fn null_part(&self, b: &[f64]) -> f64;
+    /// The smallest positive eigenvalue; infinite without one.
+    fn smallest_positive(&self) -> f64;
+    /// The dimension of the kernel.
+    fn nullity(&self) -> usize;
+    /// Whether the rank is clear.
+    fn is_certain(&self) -> bool;
+}
+
+impl Split for Spectrum {
+    fn pseudo_solve(&self, b: &[f64], out: &mut [f64]) {
+        Spectrum::pseudo_solve(self, b, out);
+    }
+
+    fn null_part(&self, b: &[f64]) -> f64 {
+        Spectrum::null_part(self, b)
+    }
+
+    fn smallest_positive(&self) -> f64 {
+        Spectrum::smallest_positive(self)
+    }
+
+    fn nullity(&self) -> usize {
+        Spectrum::nullity(self)
+    }
+
+    fn is_certain(&self) -> bool {
+        self.certain
+    }
 }
 
 impl NullSpace {
@@ -92,31 +134,48 @@ impl NullSpace {
         Self { answers, reduced }
     }
 
-    /// φ at the x of `functions`.
+    /// φ at the x of `functions`; `None` where a kink of F stops the descent.
     pub fn evaluate(
         &self,
         functions: &mut Functions<'_>,
         facts: &Facts,
         settings: &HyperSettings,
         start: &[f64],
-    ) -> Result<Evaluation, HyperFailure> {
-        let m = start.len();
-        let kernel = match &self.answers {
-            Some(kernel) => Cow::Borrowed(kernel),
-            None => {
-                let mut hessian = Dense::zeros(m, m);
-                functions.add_lower_hessian(start, &mut hessian);
-                Cow::Owned(Kernel::new(&hessian).ok_or_else(|| not_a_number(functions))?)
-            }
-        };
-        if kernel.spectrum.negative {
-            return Err(HyperFailure::FollowerUnbounded);
-        }
+    ) -> Result<Option<Evaluation>, HyperFailure> {
+        let quadratic = facts.lower.degree <= Degree::Quadratic;
         let mut y = start.to_vec();
-        project(functions, &kernel.spectrum, &mut y)?;
-        let mut optimum = self.optimise(functions, facts, settings, &kernel, y)?;
-        project(functions, &kernel.spectrum, &mut optimum.y)?;
-        finish(functions, &kernel, optimum)
+        let mut round = 0;
+        loop {
+            if !quadratic {
+                minimise_lower(functions, &mut y)?;
+            }
+            let kernel = self.kernel(functions, &y)?;
+            if kernel.spectrum.negative {
+                return Err(HyperFailure::FollowerUnbounded);
+            }
+            project(functions, &kernel.spectrum, &mut y, quadratic)?;
+            let Some(mut optimum) = self.optimise(functions, facts, settings, &kernel, y)? else { return Ok(None) };
+            let settled = project(functions, &kernel.spectrum, &mut optimum.y, quadratic)?;
+            round += 1;
+            if settled {
+                return finish(functions, &kernel.spectrum, optimum, true, "null space").map(Some);
+            }
+            if round == ROUNDS {
+                minimise_lower(functions, &mut optimum.y)?;
+                optimum.global = false;
+                return finish(functions, &kernel.spectrum, optimum, false, "null space").map(Some);
+            }
+            y = optimum.y;
+        }
+    }
+
+    fn kernel(&self, functions: &mut Functions<'_>, y: &[f64]) -> Result<Cow<'_, Kernel>, HyperFailure> {
+        if let Some(kernel) = &self.answers {
+            return Ok(Cow::Borrowed(kernel));
+        }
+        let mut hessian = Dense::zeros(y.len(), y.len());
+        functions.add_lower_hessian(y, &mut hessian);
+        Ok(Cow::Owned(Kernel::new(&hessian).ok_or_else(|| not_a_number(functions))?))
     }
 
     fn optimise(
@@ -126,14 +185,15 @@ impl NullSpace {
         settings: &HyperSettings,
         kernel: &Kernel,
         y: Vec<f64>,
-    ) -> Result<Optimum, HyperFailure> {
+    ) -> Result<Option<Optimum>, HyperFailure> {
         if kernel.basis.rows() == 0 {
-            return Ok(Optimum { y, global: true, size: f64::NAN, sigma: f64::INFINITY });
+            return Ok(Some(Optimum { y, global: true, size: f64::NAN, sigma: f64::INFINITY }));
         }
         if facts.upper.degree > Degree::Quadratic {
             let convex = facts.upper.is_convex(functions.sign());
             let starts = if convex { 1 } else { settings.starts.max(1) };
-            return search(functions, &kernel.basis, y, starts, settings.seed, convex);
+            let found = search(functions, &kernel.basis, y, starts, settings.seed, convex)?;
+            return Ok(if is_kink(functions, kernel, &found.y) { None } else { Some(found) });
         }
         let reduced = match &self.reduced {
             Some(reduced) => Cow::Borrowed(reduced),
@@ -144,12 +204,57 @@ impl NullSpace {
                 Cow::Owned(reduced.ok_or_else(|| not_a_number(functions))?)
             }
         };
-        solve(functions, &kernel.basis, &reduced, y)
+        solve(functions, &kernel.basis, &reduced, y).map(Some)
     }
 }
 
-/// Moves y onto S(x): y ← y − H⁺ ∇_y f, twice, the second time for the rounding of the first.
-fn project(functions: &mut Functions<'_>, spectrum: &Spectrum, y: &mut [f64]) -> Result<(), HyperFailure> {
+/// Most times that the kernel is taken anew where f is not quadratic.
+const ROUNDS: usize = 6;
+
+/// Descends to a minimiser of f.
+fn minimise_lower(functions: &mut Functions<'_>, y: &mut [f64]) -> Result<(), HyperFailure> {
+    let mut gradient = vec![0.0; y.len()];
+    functions.lower_gradient(&vec![0.0; y.len()], &mut gradient);
+    let limits = Limits { gradient: 1e-14 * norm2(&gradient), iterations: 500 };
+    match descend(&mut Lower(functions), y, limits).end {
+        descent::End::Unbounded => Err(HyperFailure::FollowerUnbounded),
+        descent::End::Numerical => Err(not_a_number(functions)),
+        descent::End::Converged | descent::End::Limit => Ok(()),
+    }
+}
+
+/// y ↦ f(x, y).
+struct Lower<'f, 'a>(&'f mut Functions<'a>);
+
+impl SmoothFunction for Lower<'_, '_> {
+    fn value(&mut self, y: &[f64]) -> f64 {
+        self.0.lower(y)
+    }
+
+    fn gradient(&mut self, y: &[f64], out: &mut [f64]) {
+        self.0.lower_gradient(y, out);
+    }
+
+    fn product(&mut self, y: &[f64], d: &[f64], out: &mut [f64]) {
+        self.0.lower_product(y, d, out);
+    }
+}
+
+/// Whether the descent of F stopped although F has a slope on S(x).
+fn is_kink(functions: &mut Functions<'_>, kernel: &Kernel, y: &[f64]) -> bool {
+    let mut slope = vec![0.0; y.len()];
+    functions.upper_gradient(y, &mut slope);
+    kernel.spectrum.null_part(&slope) > 1e-6 * (1e-3 + norm2(&slope))
+}
+
+/// Moves y onto S(x): y ← y − H⁺ ∇_y f, twice, the second time for the rounding of the first. Says whether f's gradient
+/// vanishes then; where f is quadratic and it does not, f has no minimum.
+fn project(
+    functions: &mut Functions<'_>,
+    spectrum: &Spectrum,
+    y: &mut [f64],
+    quadratic: bool,
+) -> Result<bool, HyperFailure> {
     let (mut gradient, mut step) = (vec![0.0; y.len()], vec![0.0; y.len()]);
     for _ in 0..2 {
         functions.lower_gradient(y, &mut gradient);
@@ -165,8 +270,9 @@ fn project(functions: &mut Functions<'_>, spectrum: &Spectrum, y: &mut [f64]) ->
     // What is left lies in ker H: f falls along it for ever, unless it is rounding error.
     let mut slope = vec![0.0; y.len()];
     functions.lower_gradient(&vec![0.0; y.len()], &mut slope);
-    let scale = norm2(&slope) + spectrum.largest() * norm2(y) + before;
-    if left > INCONSISTENT * scale { Err(HyperFailure::FollowerUnbounded) } else { Ok(()) }
+    let scale = norm2(&slope) + spectrum.largest() * norm2(y) + if quadratic { before } else { 0.0 };
+    let vanishes = left <= INCONSISTENT * scale;
+    if quadratic && !vanishes { Err(HyperFailure::FollowerUnbounded) } else { Ok(vanishes) }
 }
 
 /// A gradient of f on what should be S(x) larger than this, relative to its terms, is not rounding.
@@ -283,10 +389,15 @@ fn search(
 }
 
 /// Value, ends and subgradient at the optimum.
-fn finish(functions: &mut Functions<'_>, kernel: &Kernel, optimum: Optimum) -> Result<Evaluation, HyperFailure> {
+pub(super) fn finish(
+    functions: &mut Functions<'_>,
+    spectrum: &dyn Split,
+    optimum: Optimum,
+    affine: bool,
+    route: &'static str,
+) -> Result<Evaluation, HyperFailure> {
     let m = optimum.y.len();
     let y = optimum.y;
-    let spectrum = &kernel.spectrum;
     let value = functions.upper(&y);
     if !value.is_finite() {
         return Err(not_a_number(functions));
@@ -306,7 +417,8 @@ fn finish(functions: &mut Functions<'_>, kernel: &Kernel, optimum: Optimum) -> R
     } else {
         (along + part * (1.0 + norm2(&y)), along)
     };
-    let rigor = |end_known: bool| match (end_known, spectrum.certain) {
+    let certain = spectrum.is_certain() && affine;
+    let rigor = |end_known: bool| match (end_known, certain) {
         (true, true) => Rigor::Conditional(vec!["rank".into(), "rounding".into()]),
         _ => Rigor::Estimated,
     };
@@ -315,19 +427,18 @@ fn finish(functions: &mut Functions<'_>, kernel: &Kernel, optimum: Optimum) -> R
     let lower = if optimum.global { value - below } else { f64::NEG_INFINITY };
     let least = End { value: lower, rigor: rigor(exact && optimum.global) };
     let most = End { value: value + above, rigor: rigor(exact) };
-    let subgradient = if spectrum.certain { oracle(functions, spectrum, &y, &slope) } else { None };
+    let subgradient = if certain { oracle(functions, spectrum, &y, &slope) } else { None };
     let point = HyperPoint::signed(functions.sign(), value, least, most, y, subgradient);
-    let answers = match (spectrum.certain, spectrum.nullity()) {
+    let answers = match (certain, spectrum.nullity()) {
         (false, _) => Answers::Undecided,
         (true, 0) => Answers::Unique,
         (true, dimension) => Answers::Affine { dimension },
     };
-    let route = "null space";
     Ok(Evaluation { point, answers, route, gradients: functions.gradients })
 }
 
 /// ∇ₓF − ∇²ₓ_y f (∇²_yy f)⁺ ∇_y F at (x, y); `slope` is sign * ∇_y F.
-fn oracle(functions: &mut Functions<'_>, spectrum: &Spectrum, y: &[f64], slope: &[f64]) -> Option<Vec<f64>> {
+fn oracle(functions: &mut Functions<'_>, spectrum: &dyn Split, y: &[f64], slope: &[f64]) -> Option<Vec<f64>> {
     let n = functions.leaders();
     let (mut adjoint, mut mixed, mut out) = (vec![0.0; y.len()], vec![0.0; n], vec![0.0; n]);
     spectrum.pseudo_solve(slope, &mut adjoint);
@@ -337,7 +448,7 @@ fn oracle(functions: &mut Functions<'_>, spectrum: &Spectrum, y: &[f64], slope: 
     out.iter().all(|v| v.is_finite()).then_some(out)
 }
 
-fn not_a_number(functions: &Functions<'_>) -> HyperFailure {
+pub(super) fn not_a_number(functions: &Functions<'_>) -> HyperFailure {
     let text = functions.failure().unwrap_or_else(|| "an objective or its derivatives are not finite".into());
     HyperFailure::Numerical(text)
 }

@@ -1,5 +1,7 @@
 //! The problem's own phi: looks at the structure once, chooses how to evaluate, and says which way it took.
 
+use super::constrained::Constrained;
+use super::factored::Factored;
 use super::facts::Facts;
 use super::functions::Functions;
 use super::null_space::NullSpace;
@@ -14,11 +16,13 @@ pub struct HyperSettings {
     pub starts: usize,
     /// Seed of those starts.
     pub seed: u64,
+    /// How much worse than the best the follower's answers may be, >= 0 (mathematics §4b); 0: only best answers count.
+    pub eta: f64,
 }
 
 impl Default for HyperSettings {
     fn default() -> Self {
-        Self { starts: 8, seed: 0 }
+        Self { starts: 8, seed: 0, eta: 0.0 }
     }
 }
 
@@ -32,6 +36,18 @@ pub enum Answers {
         /// Its dimension, at least 1.
         dimension: usize,
     },
+    /// A convex set with ends, such as a face of the follower's feasible set.
+    Face {
+        /// Its dimension, at least 1.
+        dimension: usize,
+    },
+    /// Several isolated answers, as far as found.
+    Isolated {
+        /// How many.
+        count: usize,
+    },
+    /// All answers within the follower's tolerance eta.
+    Tolerance,
     /// Not known.
     Undecided,
 }
@@ -56,25 +72,28 @@ pub struct Hyper {
     attitude: Attitude,
     settings: HyperSettings,
     facts: Facts,
-    route: Route,
-}
-
-#[derive(Clone, Debug)]
-enum Route {
-    NullSpace(NullSpace),
-    Unsupported(&'static str),
+    /// Where S(x) is affine, and f a sum of many squares.
+    pub(super) factored: Option<Factored>,
+    /// Where S(x) is affine.
+    pub(super) null_space: Option<NullSpace>,
+    /// Everywhere else, and where F has kinks that the null space cannot deal with.
+    constrained: Constrained,
 }
 
 impl Hyper {
     /// The hyper-objective of `problem` for an attitude.
     pub fn new(problem: &Problem, attitude: Attitude, settings: &HyperSettings) -> Self {
         let facts = Facts::new(problem);
-        let route = if facts.free && facts.lower.degree <= Degree::Quadratic && facts.lower.smooth {
-            Route::NullSpace(NullSpace::new(&facts, attitude))
-        } else {
-            Route::Unsupported("hyper-objectives of this follower are not implemented")
-        };
-        Self { problem: problem.clone(), attitude, settings: *settings, facts, route }
+        let settled = facts.lower.degree <= Degree::Quadratic || facts.lower.curvature.is_convex();
+        let affine = facts.free && facts.lower.smooth && settled && settings.eta <= 0.0;
+        let factored = if affine { Factored::new(problem, &facts, attitude) } else { None };
+        let null_space = affine.then(|| match factored {
+            // The fallback of a large follower: nothing is worth computing ahead.
+            Some(_) => NullSpace::default(),
+            None => NullSpace::new(&facts, attitude),
+        });
+        let constrained = Constrained::new(problem, &facts, attitude);
+        Self { problem: problem.clone(), attitude, settings: *settings, facts, factored, null_space, constrained }
     }
 
     /// The attitude.
@@ -102,11 +121,24 @@ impl Hyper {
             (Some(y), _) | (None, Some((_, y))) => y.to_vec(),
             (None, None) => vec![0.0; m],
         };
-        let mut functions = Functions::new(&self.problem, self.attitude, x);
-        match &self.route {
-            Route::NullSpace(route) => route.evaluate(&mut functions, &self.facts, &self.settings, &start),
-            Route::Unsupported(what) => Err(HyperFailure::Numerical((*what).into())),
+        if let Some(route) = &self.factored {
+            let mut functions = Functions::new(&self.problem, self.attitude, x);
+            if let Some(evaluation) = route.evaluate(&mut functions, &self.facts, (x, &start))? {
+                return Ok(evaluation);
+            }
         }
+        if let Some(route) = &self.null_space {
+            let mut functions = Functions::new(&self.problem, self.attitude, x);
+            let found = route.evaluate(&mut functions, &self.facts, &self.settings, &start)?;
+            if let Some(evaluation) = found {
+                return Ok(evaluation);
+            }
+        }
+        let (route, at) = (&self.constrained, (x, start.as_slice()));
+        if self.settings.eta > 0.0 {
+            return route.rational(&self.problem, self.attitude, &self.facts, &self.settings, at);
+        }
+        route.evaluate(&self.problem, self.attitude, &self.facts, &self.settings, at)
     }
 }
 

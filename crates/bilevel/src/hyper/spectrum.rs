@@ -59,6 +59,12 @@ impl Spectrum {
         Dense::from_fn(self.first_positive, m, |k, j| self.vectors[(k, j)])
     }
 
+    /// An orthonormal basis of the range, one vector a row.
+    pub fn range_basis(&self) -> Dense {
+        let first = self.first_positive;
+        Dense::from_fn(self.values.len() - first, self.vectors.cols(), |k, j| self.vectors[(first + k, j)])
+    }
+
     /// Writes the pseudo-inverse times `b`.
     pub fn pseudo_solve(&self, b: &[f64], out: &mut [f64]) {
         out.fill(0.0);

@@ -135,3 +135,54 @@ impl Instance {
         (phi, gradient, y)
     }
 }
+
+/// Feature relevance and hyper-cleaning: large least squares with few rows, and with rows that depend on each other.
+pub(super) struct LeastSquares {
+    /// Size of y.
+    pub m: usize,
+    /// Number of rows of f.
+    pub p: usize,
+    /// Their rank, where they are to depend on each other.
+    pub rank: Option<usize>,
+    /// Number of rows of F.
+    pub validation: usize,
+    /// Size of x.
+    pub n: usize,
+}
+
+impl LeastSquares {
+    /// Without a rank: f = ½ ‖A diag(exp x_group) y − b‖². With one: f = ½ Σ sigmoid(x_group) (A y − b)².
+    /// F = ‖A_v .. y − b_v‖² / (2 rows) + ½ ridge ‖y‖² + ½ 1e-3 ‖x‖².
+    pub fn problem(&self, seed: u64) -> Problem {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let Self { m, p, validation, n, .. } = *self;
+        let a = match self.rank {
+            None => normal_matrix(p, m, 1.0, &mut rng),
+            Some(rank) => {
+                let thin = normal_matrix(rank, m, 1.0 / (m as f64).sqrt(), &mut rng);
+                normal_matrix(p, rank, 1.0, &mut rng).matmul(&thin).unwrap()
+            }
+        };
+        let (b, av, bv) =
+            (normals(p, &mut rng), normal_matrix(validation, m, 1.0, &mut rng), normals(validation, &mut rng));
+        let mut model = Model::new();
+        let x = model.leader("x", n).free().unwrap();
+        let y = model.follower("y", m).free().unwrap();
+        let constant = |values: &[f64]| model.graph().constant_vector(values);
+        let groups = |count: usize| (0..count).map(|i| i * n / count).collect::<Vec<usize>>();
+        let (a, av) = (Matrix::from(a), Matrix::from(av));
+        let (lower, shown) = match self.rank {
+            None => {
+                let scaled = x.gather(&groups(m)).exp() * &y;
+                ((&a * &scaled - constant(&b)).norm2sq() * 0.5, scaled)
+            }
+            Some(_) => {
+                let weights = x.gather(&groups(p)).sigmoid();
+                ((weights * (&a * &y - constant(&b)).square()).sum() * 0.5, y.clone())
+            }
+        };
+        let misfit = (&av * &shown - constant(&bv)).norm2sq() * (0.5 / validation as f64);
+        let upper = misfit + y.norm2sq() * 0.05 + x.norm2sq() * 5e-4;
+        model.upper(upper).lower(lower).build().unwrap()
+    }
+}

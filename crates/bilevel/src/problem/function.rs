@@ -238,20 +238,28 @@ impl<'a> FunctionEvaluator<'a> {
         self.seed = seed;
     }
 
-    /// Writes the Hessian of a scalar function applied to the direction (0, `direction`), as far as the rows of x and of
-    /// y are asked for; NaN where a user's code fails. `direction` has as many entries as the function's own y.
-    pub fn hessian_product(&mut self, at: At<'_>, direction: &[f64], x: Option<&mut [f64]>, y: Option<&mut [f64]>) {
+    /// Writes the Hessian of the weighted sum of all components applied to the direction (0, `direction`), as far as the
+    /// rows of x and of y are asked for; NaN where a user's code fails. `direction` may be longer than needed, the rows
+    /// of y must be as many as the function's own y.
+    pub fn hessian_product(
+        &mut self,
+        at: At<'_>,
+        weights: &[f64],
+        direction: &[f64],
+        x: Option<&mut [f64]>,
+        y: Option<&mut [f64]>,
+    ) {
         let n = at.x.len();
-        let own = &at.y[..self.followers];
+        let (own, direction) = (&at.y[..self.followers], &direction[..self.followers]);
         match self.function {
             Function::Formula { tape, .. } => {
                 let mut evaluation = tape.evaluate(&mut self.workspace, at.x, own, at.smoothing);
-                evaluation.hessian(&[1.0]).product(None, Some(direction), x, y);
+                evaluation.hessian(weights).product(None, Some(direction), x, y);
             }
             Function::Custom(code) => {
                 let out = (&mut self.gradient_x[..], &mut self.gradient_y[..]);
                 let product = custom_hessian_column(code.as_ref(), at, (n, own), direction, out);
-                let scale = if self.failures.or_nan(product).is_nan() { f64::NAN } else { 1.0 };
+                let scale = if self.failures.or_nan(product).is_nan() { f64::NAN } else { weights[0] };
                 for (wanted, own) in [(x, &self.gradient_x), (y, &self.gradient_y)] {
                     if let Some(wanted) = wanted {
                         wanted.fill(0.0);
