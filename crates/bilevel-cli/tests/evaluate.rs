@@ -47,7 +47,7 @@ fn ties_are_shown_side_by_side() {
     for attitude in ["optimistic", "pessimistic"] {
         assert_eq!(found["phi"][attitude]["rigor"], "proved");
     }
-    assert_eq!(found["answers"]["kind"], "undecided");
+    assert_eq!(found["answers"]["kind"], "face");
     let found = values("ties.toml", &["--at", "x=0.25"]);
     phi(&found, "optimistic", 1.25, 1e-9);
     phi(&found, "pessimistic", 1.25, 1e-9);

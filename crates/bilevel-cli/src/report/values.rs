@@ -49,8 +49,9 @@ fn answers(answers: &AnswerSet) -> Value {
     match answers {
         AnswerSet::Unique => json!({"kind": "unique", "dimension": 0}),
         AnswerSet::Affine(dimension) => json!({"kind": "affine", "dimension": dimension}),
-        AnswerSet::Isolated(points) => {
-            json!({"kind": "isolated", "count": points.len(), "points": points.iter().map(named).collect::<Vec<_>>()})
+        AnswerSet::Face(dimension) => json!({"kind": "face", "dimension": dimension}),
+        AnswerSet::Isolated { count, points } => {
+            json!({"kind": "isolated", "count": count, "points": points.iter().map(named).collect::<Vec<_>>()})
         }
         AnswerSet::Undecided => json!({"kind": "undecided"}),
     }
@@ -132,7 +133,10 @@ fn answers_in_words(answers: &AnswerSet) -> String {
     match answers {
         AnswerSet::Unique => "one answer".to_string(),
         AnswerSet::Affine(dimension) => format!("an affine subspace of dimension {dimension}"),
-        AnswerSet::Isolated(points) => format!("{} isolated answers found", points.len()),
+        AnswerSet::Face(dimension) => {
+            format!("a convex set with ends, of dimension {dimension}: the follower is undecided")
+        }
+        AnswerSet::Isolated { count, .. } => format!("{count} isolated answers found: the follower is undecided"),
         AnswerSet::Undecided => "more than isolated points, or not known: the follower may be undecided".to_string(),
     }
 }

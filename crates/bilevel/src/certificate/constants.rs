@@ -182,7 +182,7 @@ impl<'a> Jet<'a> {
         let (x, y) = z.split_at(self.n);
         let mut out = vec![0.0; self.n + self.m];
         let (gx, gy) = out.split_at_mut(self.n);
-        self.evaluator.hessian_product(At { x, y, smoothing: Smoothing::EXACT }, d, Some(gx), Some(gy));
+        self.evaluator.hessian_product(At { x, y, smoothing: Smoothing::EXACT }, &[1.0], d, Some(gx), Some(gy));
         out
     }
 

@@ -101,7 +101,7 @@ impl<'a> AnswerProjector<'a> {
                 let away: Vec<f64> = u.iter().zip(&answer).map(|(u, a)| u - a).collect();
                 let (mut turned, mut y) = (vec![0.0; self.m], u.to_vec());
                 let at = At { x, y: &answer, smoothing: Smoothing::EXACT };
-                self.f.hessian_product(at, &away, None, Some(&mut turned));
+                self.f.hessian_product(at, &[1.0], &away, None, Some(&mut turned));
                 let step = self.pseudo_solve(x, &answer, &turned, true)?;
                 axpy(-1.0, &step, &mut y);
                 self.newton(x, y, NEWTON)?
@@ -125,7 +125,7 @@ impl<'a> AnswerProjector<'a> {
 
     /// Writes ∇²_yy f(x, y) d.
     pub fn product(&mut self, x: &[f64], y: &[f64], d: &[f64], out: &mut [f64]) {
-        self.f.hessian_product(At { x, y, smoothing: Smoothing::EXACT }, d, None, Some(out));
+        self.f.hessian_product(At { x, y, smoothing: Smoothing::EXACT }, &[1.0], d, None, Some(out));
     }
 
     /// The part of `w` in the kernel of ∇²_yy f(x, y), up to rounding.

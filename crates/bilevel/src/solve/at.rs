@@ -8,7 +8,7 @@
 use super::Options;
 use super::proved::{ProvedValues, prove};
 use crate::certificate::check_follower;
-use crate::hyper::{Answers, End, Hyper, HyperFailure, HyperSettings};
+use crate::hyper::{Answers, End, Evaluation, Hyper, HyperFailure, HyperSettings};
 use crate::lower::{LowerSolver, LowerStatus, Meter, Pool, PoolSettings};
 use crate::problem::{At, Attitude, Failures, FunctionEvaluator, NamedValues, Problem, Sense};
 use crate::set::ConvexSet;
@@ -59,8 +59,15 @@ pub enum AnswerSet {
     Unique,
     /// An affine subspace of this dimension, at least 1.
     Affine(usize),
-    /// Several isolated answers: those found.
-    Isolated(Vec<NamedValues>),
+    /// A convex set with ends, such as a face of the follower's feasible set, of this dimension, at least 1.
+    Face(usize),
+    /// Several isolated answers.
+    Isolated {
+        /// How many were found.
+        count: usize,
+        /// They, as far as listed.
+        points: Vec<NamedValues>,
+    },
     /// Not one of these, or not known.
     Undecided,
 }
@@ -152,22 +159,21 @@ struct Collector<'a> {
 impl Collector<'_> {
     fn collect(&self, out: &mut ValuesAt) {
         let eta = self.options.follower_tolerance;
-        let settings = HyperSettings { starts: self.options.starts.max(8), seed: self.options.seed };
-        let mut found = Vec::with_capacity(2);
-        for attitude in [Attitude::Optimistic, Attitude::Pessimistic] {
-            let hyper = Hyper::new(self.problem, attitude, &settings);
-            found.push(hyper.evaluate_in_full(self.x, 1e-9, None));
-        }
-        out.gradients = found.iter().flatten().map(|evaluation| evaluation.gradients).sum();
-        let known = found.iter().flatten().next();
+        let exact = self.both(0.0);
+        let known = exact.iter().flatten().next();
         if let Some(evaluation) = known {
             out.answers = match evaluation.answers {
                 Answers::Unique => AnswerSet::Unique,
                 Answers::Affine { dimension } => AnswerSet::Affine(dimension),
-                Answers::Undecided => AnswerSet::Undecided,
+                Answers::Face { dimension } => AnswerSet::Face(dimension),
+                Answers::Isolated { count } => AnswerSet::Isolated { count, points: Vec::new() },
+                Answers::Tolerance | Answers::Undecided => AnswerSet::Undecided,
             };
         }
         let mut answer = known.map(|evaluation| evaluation.point.y.clone());
+        let relaxed = if eta > 0.0 { self.both(eta) } else { Vec::new() };
+        out.gradients = exact.iter().chain(&relaxed).flatten().map(|evaluation| evaluation.gradients).sum();
+        let found = if eta > 0.0 { relaxed } else { exact };
         let empty_or_unbounded = found.iter().find_map(|result| match result {
             Err(failure @ (HyperFailure::NoAnswer | HyperFailure::FollowerUnbounded)) => Some(failure.clone()),
             _ => None,
@@ -175,9 +181,15 @@ impl Collector<'_> {
         if let Some(failure) = empty_or_unbounded {
             return fail(out, &failure);
         }
-        if matches!(out.answers, AnswerSet::Undecided) {
+        if matches!(out.answers, AnswerSet::Undecided | AnswerSet::Isolated { .. }) {
             match self.search(answer.as_deref()) {
-                Ok((set, y)) => (out.answers, answer) = (set, Some(y)),
+                Ok((set, y)) => {
+                    // The search may miss what is known already.
+                    if matches!(out.answers, AnswerSet::Undecided) || matches!(set, AnswerSet::Isolated { .. }) {
+                        out.answers = set;
+                    }
+                    answer = answer.or(Some(y));
+                }
                 Err(LowerStatus::Unbounded) => return fail(out, &HyperFailure::FollowerUnbounded),
                 Err(LowerStatus::Infeasible) if answer.is_none() => return fail(out, &HyperFailure::NoAnswer),
                 Err(_) => {}
@@ -201,6 +213,15 @@ impl Collector<'_> {
             }
         }
         self.finish(out);
+    }
+
+    /// φ_o, then φ_p.
+    fn both(&self, eta: f64) -> Vec<Result<Evaluation, HyperFailure>> {
+        let settings = HyperSettings { starts: self.options.starts.max(8), seed: self.options.seed, eta };
+        [Attitude::Optimistic, Attitude::Pessimistic]
+            .into_iter()
+            .map(|attitude| Hyper::new(self.problem, attitude, &settings).evaluate_in_full(self.x, 1e-9, None))
+            .collect()
     }
 
     fn finish(&self, out: &mut ValuesAt) {
@@ -288,16 +309,11 @@ impl Collector<'_> {
             return AnswerSet::Unique;
         }
         let named = |y: &Vec<f64>| NamedValues::new(&self.problem.follower().blocks, y);
-        AnswerSet::Isolated(points.iter().map(named).collect())
+        AnswerSet::Isolated { count: points.len(), points: points.iter().map(named).collect() }
     }
 
     /// One hyper-objective from the numerical result and the proof.
-    fn phi(
-        &self,
-        attitude: Attitude,
-        result: Result<crate::hyper::Evaluation, HyperFailure>,
-        proved: &ProvedValues,
-    ) -> PhiAt {
+    fn phi(&self, attitude: Attitude, result: Result<Evaluation, HyperFailure>, proved: &ProvedValues) -> PhiAt {
         let sense = self.problem.leader().sense;
         let own = match attitude {
             Attitude::Optimistic => &proved.optimistic,
@@ -305,20 +321,16 @@ impl Collector<'_> {
         };
         let named = |y: &[f64]| NamedValues::new(&self.problem.follower().blocks, y);
         let by_proof = "interval branch and bound";
-        let numerical = if self.options.follower_tolerance > 0.0 {
-            Err("the answers within the follower's tolerance".to_string())
-        } else {
-            match result {
-                Ok(evaluation) => Ok(evaluation),
-                Err(HyperFailure::Infinite) => {
-                    let value = if attitude == Attitude::Optimistic { f64::NEG_INFINITY } else { f64::INFINITY };
-                    let end = End { value, rigor: Rigor::Estimated };
-                    let bracket = Bracket { value, lower: end.clone(), upper: end };
-                    let by = "F is unbounded over the follower's answers".to_string();
-                    return PhiAt { bracket: Some(bracket.turned(sense)), y: None, subgradient: None, by };
-                }
-                Err(failure) => Err(describe(&failure)),
+        let numerical = match result {
+            Ok(evaluation) => Ok(evaluation),
+            Err(HyperFailure::Infinite) => {
+                let value = if attitude == Attitude::Optimistic { f64::NEG_INFINITY } else { f64::INFINITY };
+                let end = End { value, rigor: Rigor::Estimated };
+                let bracket = Bracket { value, lower: end.clone(), upper: end };
+                let by = "F is unbounded over the follower's answers".to_string();
+                return PhiAt { bracket: Some(bracket.turned(sense)), y: None, subgradient: None, by };
             }
+            Err(failure) => Err(describe(&failure)),
         };
         let closed = own.lower.value.is_finite() && own.upper.value.is_finite();
         match numerical {
