@@ -43,6 +43,8 @@ mod testing;
 mod tests;
 mod user;
 
+pub(crate) use spectrum::Spectrum;
+
 pub use route::{Answers, Evaluation, Hyper, HyperSettings};
 pub use user::{UserHyper, UserValue};
 

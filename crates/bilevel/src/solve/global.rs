@@ -72,8 +72,7 @@ pub fn no_point(problem: &Problem, watch: &Watch<'_>) -> Option<u64> {
 pub fn write_infeasible(solution: &mut Solution, nodes: u64) {
     solution.status = Status::Infeasible;
     solution.message = "proved: there is no bilevel-feasible point".to_string();
-    solution.certificate.global =
-        Some(GlobalBound { bound: f64::INFINITY, gap: None, rigor: Rigor::Proved, nodes });
+    solution.certificate.global = Some(GlobalBound { bound: f64::INFINITY, gap: None, rigor: Rigor::Proved, nodes });
 }
 
 fn boxes(options: &Options) -> usize {
@@ -173,13 +172,8 @@ impl Turns<'_> {
         if self.accepted() && !better && !(as_good && !self.proved()) {
             return;
         }
-        let found = select::certify(
-            self.problem,
-            self.analysis,
-            self.options,
-            (&incumbent.x, &incumbent.y),
-            self.failures,
-        );
+        let found =
+            select::certify(self.problem, self.analysis, self.options, (&incumbent.x, &incumbent.y), self.failures);
         let work = self.best.work;
         let kkt = self.best.certificate.kkt.take();
         self.best = found;
@@ -209,8 +203,11 @@ impl Turns<'_> {
         self.take_incumbent(&proof);
         let sense = self.problem.leader().sense;
         let gap = self.accepted().then(|| (self.value() - proof.lower).max(0.0) / self.value().abs().max(1.0));
-        let rigor =
-            if names.is_empty() { Rigor::Proved } else { Rigor::Conditional(vec![format!("box: {}", names.join(", "))]) };
+        let rigor = if names.is_empty() {
+            Rigor::Proved
+        } else {
+            Rigor::Conditional(vec![format!("box: {}", names.join(", "))])
+        };
         let nodes = proof.nodes as u64;
         self.best.certificate.global = Some(GlobalBound { bound: sense.apply(proof.lower), gap, rigor, nodes });
         self.describe(&proof, gap, &names);

@@ -6,21 +6,26 @@
 //! portfolio.rs   the starts: where from, with which schedule
 //! consistency.rs gradient consistency of the model of v at a point
 //! derivatives.rs a check of derivatives against differences
+//! at.rs          ValuesAt: v, S and both hyper-objectives at one x
+//! proved.rs      their proved bounds
 //! select.rs      the best candidate that an independent check accepts, and its certificate
 //! global.rs      a proved bound over all bilevel-feasible points, in turns with the search
 //! verify.rs      the same certificate for a point from anywhere
 //! ```
 
 mod analysis;
+mod at;
 mod consistency;
 mod derivatives;
 mod global;
 mod options;
 mod portfolio;
+mod proved;
 mod select;
 mod verify;
 
 pub use analysis::{Analysis, FollowerConvexity};
+pub use at::{AnswerSet, Bracket, PhiAt, ValuesAt};
 pub use consistency::{ConsistencyCheck, check_consistency};
 pub use derivatives::{DerivativeCheck, check_derivatives};
 pub use options::{METHODS, Options};
