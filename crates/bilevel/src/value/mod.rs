@@ -2,19 +2,22 @@
 //!
 //! ```text
 //! quadratic.rs   v_quad: the regularised minimum of a convex follower (§3.1)
-//! pool.rs        the least of a pool of local minimisers of a nonconvex follower
+//! pool.rs        the least of a pool of local minimisers of a nonconvex follower, and its soft version
+//! entropic/      v_ent: −mu ln of the integral of exp(−f / mu) (§4)
 //! ```
 
+pub mod entropic;
 mod pool;
 mod quadratic;
 
+pub use entropic::{EntropicValue, Region};
 pub use pool::PoolValue;
 pub use quadratic::QuadraticValue;
 
 use crate::lower::{LowerStatus, Regulariser};
 
 /// The value function or a smooth model of it, at one x.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ValuePoint {
     /// v_mu(x).
     pub value: f64,
@@ -24,6 +27,11 @@ pub struct ValuePoint {
     pub ties: Vec<Vec<f64>>,
     /// The follower's answer that attains it, without auxiliary variables.
     pub y: Vec<f64>,
+    /// Estimated error of the value that the model's own computation leaves (integration, inner iterations); 0 where it is
+    /// a lower solve's alone.
+    pub value_error: f64,
+    /// The same of the gradient, in its largest component.
+    pub gradient_error: f64,
 }
 
 /// A smooth model of the value function at a level mu.
@@ -37,6 +45,14 @@ pub trait ValueModel {
 
     /// Takes a regulariser that was in force before, to recompute a stored point.
     fn resume(&mut self, _regulariser: &Regulariser) {}
+
+    /// Takes the region to which an unbounded Y was cut before, to recompute a stored point.
+    fn resume_region(&mut self, _region: &Region) {}
+
+    /// The region to which an unbounded Y is cut, where the model integrates over one.
+    fn region(&self) -> Option<Region> {
+        None
+    }
 
     /// Suggests a start for the next lower solve.
     fn suggest(&mut self, y: &[f64]);

@@ -49,6 +49,6 @@ impl ValueModel for PoolValue<'_> {
         });
         let gradient = gradients.next().unwrap_or_default();
         let ties = gradients.collect();
-        Ok(ValuePoint { value: best.value, gradient, ties, y: best.y[..self.solver.follower().m].to_vec() })
+        Ok(ValuePoint { value: best.value, gradient, ties, y: best.y[..self.solver.follower().m].to_vec(), ..ValuePoint::default() })
     }
 }
