@@ -4,14 +4,17 @@
 //! quadratic.rs   v_quad: the regularised minimum of a convex follower (§3.1)
 //! pool.rs        the least of a pool of local minimisers of a nonconvex follower, and its soft version
 //! entropic/      v_ent: −mu ln of the integral of exp(−f / mu) (§4)
+//! moreau.rs      Moreau envelopes of v: jointly convex f, and f concave in x (§2, Ex. 2.9 and 2.10)
 //! ```
 
 pub mod entropic;
+mod moreau;
 mod pool;
 mod quadratic;
 
 pub use entropic::{EntropicValue, Region};
-pub use pool::PoolValue;
+pub use moreau::{ConcaveMoreau, JointMoreau};
+pub use pool::{PoolValue, SoftPoolValue};
 pub use quadratic::QuadraticValue;
 
 use crate::lower::{LowerStatus, Regulariser};
@@ -66,5 +69,41 @@ pub trait ValueModel {
     /// The regulariser in force, which a check of the point must know.
     fn regulariser(&self) -> Regulariser {
         Regulariser::default()
+    }
+}
+
+/// The value models, as a user names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueKind {
+    /// The quadratically regularised minimum; for followers convex in y.
+    Quadratic,
+    /// The least over a pool of local minimisers.
+    Pool,
+    /// The soft minimum over that pool.
+    SoftPool,
+    /// The entropic integral; for followers with a fixed set.
+    Entropic,
+    /// A Moreau envelope of v; for jointly convex problems, and for f concave in x over a fixed set.
+    Moreau,
+}
+
+impl ValueKind {
+    /// All of them.
+    pub const ALL: [ValueKind; 5] = [Self::Quadratic, Self::Pool, Self::SoftPool, Self::Entropic, Self::Moreau];
+
+    /// The name in problem files and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Quadratic => "quadratic",
+            Self::Pool => "pool",
+            Self::SoftPool => "soft-pool",
+            Self::Entropic => "entropic",
+            Self::Moreau => "moreau",
+        }
+    }
+
+    /// The model of that name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 }

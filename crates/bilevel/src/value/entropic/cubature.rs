@@ -14,13 +14,18 @@ use crate::lower::LowerStatus;
 pub(super) const MOST: usize = 3;
 /// Nodes per axis, by number of coordinates.
 const NODES: [usize; MOST + 1] = [1, 11, 8, 6];
-/// Half-width of the box around a minimiser, in widths of its peak.
-const WIDTHS: f64 = 5.0;
+/// Rises of f / mu along an axis that bound the boxes around a minimiser.
+const RISES: [f64; 2] = [12.0, 36.0];
+/// Larger boxes around it grow by this factor.
+const GROWTH: f64 = 8.0;
 /// Nodes whose weight is below exp of this, relative to the heaviest cell, have no gradient taken.
 const NEGLIGIBLE: f64 = -46.0;
 
 /// Exponents relative to a cell's peak are cut off here, against overflow.
 const FARTHEST: f64 = 300.0;
+
+/// Peaks are not looked for below this width, relative to the cube's.
+const NARROWEST: f64 = 1e-10;
 
 /// When to stop.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +49,7 @@ pub(super) fn integrate(
 ) -> Result<Estimate, LowerStatus> {
     let d = chart.len();
     let n = integrand.x.len();
-    let order = NODES[d.min(MOST)];
+    let order = if d == 3 { std::env::var("N3").ok().and_then(|v| v.parse().ok()).unwrap_or(NODES[d.min(MOST)]) } else if d == 2 { std::env::var("N2").ok().and_then(|v| v.parse().ok()).unwrap_or(NODES[d.min(MOST)]) } else { NODES[d.min(MOST)] };
     let mut work = Work {
         chart,
         integrand,
@@ -60,7 +65,7 @@ pub(super) fn integrate(
         gradient: vec![0.0; n],
     };
     let mut cells = Vec::new();
-    for (low, high) in seeded(chart, work.integrand.mu, minima) {
+    for (low, high) in seeded(&mut work, minima) {
         cells.push(work.cell(low, high)?);
     }
     loop {
@@ -97,39 +102,35 @@ struct Cell {
     axis: usize,
 }
 
-/// The cube, cut around the minimisers.
-fn seeded(chart: &Chart, mu: f64, minima: &[Local]) -> Vec<(Corner, Corner)> {
-    let d = chart.len();
+/// The cube, cut around the minimisers: at the boxes where f has risen by so much, and at larger ones, so that next to
+/// a peak there is no cell too large to see its tail.
+fn seeded(work: &mut Work<'_, '_, '_>, minima: &[Local]) -> Vec<(Corner, Corner)> {
+    let d = work.chart.len();
     let mut high = [0.0; MOST];
     high[..d].fill(1.0);
     let mut cells = vec![([0.0; MOST], high)];
     for local in minima {
-        let peak = around(chart, mu, local);
-        let mut next = Vec::new();
-        for cell in cells {
-            carve(cell, &peak, d, &mut next);
+        let (centre, mut reach) = work.widths(local, RISES[1]);
+        let mut boxes = vec![around(&centre, &work.widths(local, RISES[0]).1, d)];
+        while reach[..d].iter().any(|side| side.0.min(side.1) < 1.0) {
+            boxes.push(around(&centre, &reach, d));
+            reach.iter_mut().for_each(|side| *side = (GROWTH * side.0, GROWTH * side.1));
         }
-        cells = next;
+        for peak in boxes.iter().rev() {
+            let mut next = Vec::new();
+            cells.into_iter().for_each(|cell| carve(cell, peak, d, &mut next));
+            cells = next;
+        }
     }
     cells
 }
 
-/// The box around a minimiser's peak, in the unit cube: per coordinate a few times 2 / (a + √(a² + 4b)) with
-/// a = |slope| / mu and b = curvature / mu, which is √(mu / curvature) inside and mu / |slope| at a bound.
-fn around(chart: &Chart, mu: f64, local: &Local) -> (Corner, Corner) {
-    let d = chart.len();
-    let mut w = vec![0.0; d];
-    chart.coordinates(&local.y, &mut w);
-    let curvature = chart.curvature(&local.hessian);
+/// The box that reaches so far below and above a point, within the cube.
+fn around(centre: &Corner, reach: &[(f64, f64); MOST], d: usize) -> (Corner, Corner) {
     let (mut low, mut high) = ([0.0; MOST], [1.0; MOST]);
     for k in 0..d {
-        let a = chart.slope(k, &local.gradient).abs() / mu;
-        let b = curvature[(k, k)].max(0.0) / mu;
-        let width = WIDTHS * 2.0 / (a + (a * a + 4.0 * b).sqrt());
-        if width.is_finite() {
-            low[k] = chart.to_unit(k, w[k] - width, &w);
-            high[k] = chart.to_unit(k, w[k] + width, &w);
-        }
+        low[k] = (centre[k] - reach[k].0).max(0.0);
+        high[k] = (centre[k] + reach[k].1).min(1.0);
     }
     (low, high)
 }
@@ -233,6 +234,49 @@ impl Work<'_, '_, '_> {
     fn cost(&self) -> usize {
         let d = self.chart.len() as u32;
         self.high.len().pow(d) + self.low.len().pow(d)
+    }
+
+    /// The minimiser in the unit cube, and how far below and above it along each axis f has risen by `rise` mu.
+    fn widths(&mut self, local: &Local, rise: f64) -> (Corner, [(f64, f64); MOST]) {
+        let d = self.chart.len();
+        self.chart.coordinates(&local.y, &mut self.w);
+        let mut centre = [0.0; MOST];
+        for k in 0..d {
+            centre[k] = self.chart.to_unit(k, self.w[k], &self.w);
+        }
+        let level = local.value + rise * self.integrand.mu;
+        let mut reach = [(1.0, 1.0); MOST];
+        for (k, side) in reach.iter_mut().enumerate().take(d) {
+            *side = (self.reach(&centre, k, -1.0, level), self.reach(&centre, k, 1.0, level));
+        }
+        (centre, reach)
+    }
+
+    /// How far from `centre` along axis k f stays below `level`, to a tenth; all the way if it does at the end.
+    fn reach(&mut self, centre: &Corner, k: usize, sign: f64, level: f64) -> f64 {
+        let end = if sign < 0.0 { centre[k] } else { 1.0 - centre[k] };
+        let below = |work: &mut Self, t: f64| {
+            work.u.copy_from_slice(&centre[..work.chart.len()]);
+            work.u[k] = centre[k] + sign * t;
+            work.chart.from_unit(&work.u, &mut work.w);
+            work.chart.lift(&work.w, &mut work.y);
+            work.nodes += 1;
+            work.integrand.value(&work.y) <= level
+        };
+        // From the peak outwards, so that the first rise counts where there are several.
+        let (mut inside, mut t) = (0.0, NARROWEST);
+        while t < end && below(self, t) {
+            (inside, t) = (t, 4.0 * t);
+        }
+        if t >= end && below(self, end) {
+            return 1.0;
+        }
+        let (mut low, mut high) = (inside, t.min(end));
+        while high > 1.1 * low && high > NARROWEST {
+            let middle = if low > 0.0 { (low * high).sqrt() } else { 0.5 * high };
+            if below(self, middle) { low = middle } else { high = middle }
+        }
+        high
     }
 
     /// Evaluates both rules on a box.

@@ -55,6 +55,8 @@ pub struct Region {
 
 /// Polyhedra of at most this dimension are cut exactly.
 pub(super) const EXACT: usize = 3;
+/// Random points this far outside count as inside: rounding, on a part of no measure.
+const ON_BOUNDARY: f64 = 1e-9;
 /// Halfspaces kept when coordinates are eliminated.
 const MOST_PLANES: usize = 2000;
 
@@ -154,7 +156,7 @@ impl Domain {
     pub fn contains(&self, y: &[f64]) -> bool {
         self.indicators.iter().all(|(start, set)| {
             let n = set.ambient_dimension();
-            set.contains(&y[*start..*start + n], 1e-12)
+            set.contains(&y[*start..*start + n], ON_BOUNDARY)
         })
     }
 

@@ -157,5 +157,5 @@ impl Sums {
 
 /// Relative rounding error of a weight exp(−f / mu): that of f, magnified.
 pub(super) fn rounding(value: f64, mu: f64) -> f64 {
-    4.0 * f64::EPSILON * (1.0 + value.abs() / mu)
+    32.0 * f64::EPSILON * (1.0 + value.abs() / mu)
 }

