@@ -12,7 +12,7 @@ mod moreau;
 mod pool;
 mod quadratic;
 
-pub use entropic::{EntropicValue, Region};
+pub use entropic::{EntropicReport, EntropicSettings, EntropicValue, Region};
 pub use moreau::{ConcaveMoreau, JointMoreau};
 pub use pool::{PoolValue, SoftPoolValue};
 pub use quadratic::QuadraticValue;

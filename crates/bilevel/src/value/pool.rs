@@ -137,7 +137,7 @@ mod tests {
             for mu in [1.0, 1e-2, 1e-4] {
                 soft.begin_stage(mu, &[0.0]);
                 hard.begin_stage(mu, &[0.0]);
-                for x in [0.0, 0.7 * mu, -3.0 * mu, 0.5] {
+                for x in [0.0, 0.7 * mu, -1.5 * mu, 0.5] {
                     let (s, h) = (soft.evaluate(&[x]).unwrap(), hard.evaluate(&[x]).unwrap());
                     // f_j = ± x: v = −mu ln(2 cosh(x / mu)), v′ = −tanh(x / mu).
                     let a = f64::abs(x) / mu;

@@ -13,7 +13,13 @@ use crate::lower::LowerStatus;
 /// Coordinates up to which cubature is used.
 pub(super) const MOST: usize = 3;
 /// Nodes per axis, by number of coordinates.
-const NODES: [usize; MOST + 1] = [1, 11, 8, 6];
+const NODES: [usize; MOST + 1] = [1, 12, 12, 7];
+/// With three coordinates the goal is this many times looser: the errors' estimates exceed the errors by more than that.
+const LOOSER: [f64; MOST + 1] = [1.0, 1.0, 1.0, 10.0];
+/// Cells of three coordinates on which f / mu exceeds its least value by this at all nodes of a small rule are left out.
+const SCREENED: f64 = 60.0;
+/// Nodes per axis of that rule.
+const SCREEN: usize = 3;
 /// Rises of f / mu along an axis that bound the boxes around a minimiser.
 const RISES: [f64; 2] = [12.0, 36.0];
 /// Larger boxes around it grow by this factor.
@@ -49,7 +55,7 @@ pub(super) fn integrate(
 ) -> Result<Estimate, LowerStatus> {
     let d = chart.len();
     let n = integrand.x.len();
-    let order = if d == 3 { std::env::var("N3").ok().and_then(|v| v.parse().ok()).unwrap_or(NODES[d.min(MOST)]) } else if d == 2 { std::env::var("N2").ok().and_then(|v| v.parse().ok()).unwrap_or(NODES[d.min(MOST)]) } else { NODES[d.min(MOST)] };
+    let order = NODES[d.min(MOST)];
     let mut work = Work {
         chart,
         integrand,
@@ -64,9 +70,13 @@ pub(super) fn integrate(
         logs: Vec::new(),
         gradient: vec![0.0; n],
     };
+    let goal = Goal { tolerance: LOOSER[d.min(MOST)] * goal.tolerance, ..goal };
+    let least = minima.iter().map(|local| local.value).fold(f64::INFINITY, f64::min);
     let mut cells = Vec::new();
     for (low, high) in seeded(&mut work, minima) {
-        cells.push(work.cell(low, high)?);
+        if d < MOST || work.counts((&low, &high), least + SCREENED * work.integrand.mu)? {
+            cells.push(work.cell(low, high)?);
+        }
     }
     loop {
         let (estimate, errors) = total(&cells, n, work.nodes)?;
@@ -285,6 +295,30 @@ impl Work<'_, '_, '_> {
         let (peak, sums, axis) = self.sums(&fine, (&low, &high), None, true)?;
         let (_, coarse, _) = self.sums(&coarse, (&low, &high), Some(peak), false)?;
         Ok(Cell { low, high, peak, sums, coarse, axis })
+    }
+
+    /// Whether f is below a level at some node of a small rule.
+    fn counts(&mut self, (low, high): (&Corner, &Corner), level: f64) -> Result<bool, LowerStatus> {
+        let d = self.chart.len();
+        let rule = Rule::new(SCREEN);
+        for node in 0..SCREEN.pow(d as u32) {
+            let mut rest = node;
+            for j in 0..d {
+                self.u[j] = low[j] + (high[j] - low[j]) * rule.nodes[rest % SCREEN];
+                rest /= SCREEN;
+            }
+            self.chart.from_unit(&self.u, &mut self.w);
+            self.chart.lift(&self.w, &mut self.y);
+            self.nodes += 1;
+            let value = self.integrand.value(&self.y);
+            if value.is_nan() {
+                return Err(LowerStatus::Numerical);
+            }
+            if value <= level {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The sums of one rule over a box, relative to exp(peak); to the largest node's exponent if no peak is given.

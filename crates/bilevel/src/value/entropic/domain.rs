@@ -133,8 +133,14 @@ impl Domain {
         }
         let (lower, upper) = bounding_box(set);
         for j in 0..m {
+            // Only where it is unbounded: other bounds would be redundant, and active at its vertices.
             let (low, high) = cut(lower[j], upper[j], start + j, region)?;
-            (description.lower[j], description.upper[j]) = (low, high);
+            if !lower[j].is_finite() {
+                description.lower[j] = low;
+            }
+            if !upper[j].is_finite() {
+                description.upper[j] = high;
+            }
         }
         let rows = Csr::from_triplets(description.row_count(), m, &description.rows);
         let rows = rows.ok_or_else(|| "its rows cannot be read".to_string())?;

@@ -93,9 +93,9 @@ mod tests {
     fn odd_functions_integrate_to_nothing_and_smooth_ones_nearly() {
         for shift in 0..8 {
             assert!(integral(10, shift, |u| u.iter().map(|u| (u - 0.5).powi(3)).sum()).abs() < 1e-15);
-            // Independent random points have an error near 0.2 here.
+            // As many independent random points have an error near 6e-3 here.
             let found = integral(10, shift, |u| u.iter().map(|u| 1.0 + 0.3 * (u * u - 1.0 / 3.0)).product());
-            assert!((found - 1.0).abs() < 3e-4, "{found}");
+            assert!((found - 1.0).abs() < 1e-3, "{found}");
         }
     }
 

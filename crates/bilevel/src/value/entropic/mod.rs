@@ -34,7 +34,7 @@ pub use domain::Region;
 use super::{ValueModel, ValuePoint};
 use crate::lower::{Follower, LowerSolution, LowerSolver, LowerStatus, Pool};
 use crate::problem::{Failures, FunctionEvaluator};
-use crate::set::{Polyhedron, Set};
+use crate::set::{ConvexSet, Polyhedron, Set};
 use crate::smooth::{Family, Smoothing};
 use domain::{Chart, Domain, bounding_box};
 use integrand::{Estimate, Integrand, Local, Neighbourhood};
@@ -131,18 +131,34 @@ impl<'a> EntropicValue<'a> {
         failures: &Failures,
     ) -> Result<Self, String> {
         let follower = solver.follower();
-        let set = Self::set(follower)?;
+        let (set, region) = Self::domain(follower)?;
         let f = FunctionEvaluator::new(&follower.objective, follower.n, follower.m, failures);
-        let unbounded = is_unbounded(&set);
-        let region = unbounded.then(|| Region { centre: vec![0.0; follower.m], radius: 1.0 });
+        let (mu, prepared, report) = (1.0, None, EntropicReport::default());
+        Ok(Self { solver, pool, family, f, settings, set, mu, region, centred: false, prepared, report })
+    }
+
+    /// Why the model does not apply to a follower, if it does not.
+    pub fn refusal(follower: &Follower) -> Option<String> {
+        Self::domain(follower).err()
+    }
+
+    /// The dimension of a follower's set, if the model applies and the set is bounded.
+    pub fn bounded_dimension(follower: &Follower) -> Option<usize> {
+        let (set, region) = Self::domain(follower).ok()?;
+        if region.is_some() { None } else { set.affine_dimension() }
+    }
+
+    /// The set, and the first region where it is unbounded.
+    fn domain(follower: &Follower) -> Result<(Set, Option<Region>), String> {
+        let set = Self::set(follower)?;
+        let region = is_unbounded(&set).then(|| Region { centre: vec![0.0; follower.m], radius: 1.0 });
         // Said now rather than at the first value: a set that cannot be cut.
         let domain = Domain::new(&set, region.as_ref())?;
         domain.chart()?;
         if domain.dimension > MOST {
             return Err(format!("the follower has {} free variables, integrals take up to {MOST}", domain.dimension));
         }
-        let (mu, prepared, report) = (1.0, None, EntropicReport::default());
-        Ok(Self { solver, pool, family, f, settings, set, mu, region, centred: false, prepared, report })
+        Ok((set, region))
     }
 
     /// The fixed set of a follower: its set, or affine constraints on y alone.
