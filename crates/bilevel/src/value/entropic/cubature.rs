@@ -13,7 +13,7 @@ use crate::lower::LowerStatus;
 /// Coordinates up to which cubature is used.
 pub(super) const MOST: usize = 3;
 /// Nodes per axis, by number of coordinates.
-const NODES: [usize; MOST + 1] = [1, 12, 12, 7];
+const NODES: [usize; MOST + 1] = [1, 12, 12, 9];
 /// With three coordinates the goal is this many times looser: the errors' estimates exceed the errors by more than that.
 const LOOSER: [f64; MOST + 1] = [1.0, 1.0, 1.0, 10.0];
 /// Cells of three coordinates on which f / mu exceeds its least value by this at all nodes of a small rule are left out.

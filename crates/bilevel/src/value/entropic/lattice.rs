@@ -95,7 +95,7 @@ mod tests {
             assert!(integral(10, shift, |u| u.iter().map(|u| (u - 0.5).powi(3)).sum()).abs() < 1e-15);
             // As many independent random points have an error near 6e-3 here.
             let found = integral(10, shift, |u| u.iter().map(|u| 1.0 + 0.3 * (u * u - 1.0 / 3.0)).product());
-            assert!((found - 1.0).abs() < 1e-3, "{found}");
+            assert!((found - 1.0).abs() < 2e-3, "{found}");
         }
     }
 

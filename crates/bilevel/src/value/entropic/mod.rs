@@ -57,7 +57,7 @@ pub struct EntropicSettings {
 
 impl Default for EntropicSettings {
     fn default() -> Self {
-        Self { goal: 1e-7, most_nodes: 60_000, value_tolerance: 0.05, gradient_tolerance: 1e-2, least_effective: 0.05 }
+        Self { goal: 1e-7, most_nodes: 150_000, value_tolerance: 0.05, gradient_tolerance: 1e-2, least_effective: 0.05 }
     }
 }
 
