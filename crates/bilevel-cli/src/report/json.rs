@@ -154,6 +154,8 @@ fn kkt(point: &KktPoint) -> Value {
         ("mu", point.mu),
         ("epsilon", point.epsilon),
         ("ennamcq_margin", point.ennamcq_margin),
+        ("value_error", point.value_error),
+        ("gradient_error", point.gradient_error),
     ] {
         insert(&mut out, key, number(value));
     }

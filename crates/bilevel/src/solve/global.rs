@@ -4,7 +4,7 @@
 //! point that was found. The bound of the optimistic problem is one of the pessimistic problem too.
 
 use super::portfolio::{self, Start};
-use super::{Analysis, Options, Watch, select};
+use super::{Analysis, Options, Watch, models, select};
 use crate::observe::{Observer as _, Stage};
 use crate::problem::{Attitude, Failures, NamedValues, Problem};
 use crate::proof::global::{GlobalProof, GlobalSearch, GlobalSettings, Incumbent};
@@ -122,7 +122,8 @@ impl Turns<'_> {
     fn polished(&self, incumbent: &Incumbent) -> Vec<(Vec<f64>, Vec<f64>)> {
         let variables = self.problem.n() + self.problem.m();
         let (x, y) = (incumbent.x.clone(), incumbent.y.clone());
-        let start = Start { x, y, schedule: Schedule::direct(variables), seed: self.options.seed };
+        let (schedule, value_model) = (Schedule::direct(variables), models::default_kind(self.analysis));
+        let start = Start { x, y, schedule, value_model, seed: self.options.seed };
         let budget = self.options.budget / 20;
         let (problem, analysis) = (self.problem, self.analysis);
         let run: Run = portfolio::run(problem, analysis, self.options, (0, &start), budget, self.watch, self.failures);

@@ -3,8 +3,9 @@
 //! ```text
 //! options.rs     Options
 //! analysis.rs    Analysis: what the structure says, and both levels in the forms that methods take
-//! portfolio.rs   the starts: where from, with which schedule
 //! consistency.rs gradient consistency of the model of v at a point
+//! portfolio.rs   the starts: where from, with which schedule and value model
+//! models.rs      the value models: which apply, and how each is made
 //! derivatives.rs a check of derivatives against differences
 //! at.rs          ValuesAt: v, S and both hyper-objectives at one x
 //! proved.rs      their proved bounds
@@ -18,6 +19,7 @@ mod at;
 mod consistency;
 mod derivatives;
 mod global;
+mod models;
 mod options;
 mod portfolio;
 mod proved;
@@ -85,6 +87,9 @@ fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solution {
     }
     let failures = Failures::default();
     let analysis = Analysis::new(problem);
+    if let Some(reason) = options.value_model.and_then(|kind| models::refusal(&analysis, kind)) {
+        return without_point(problem, options, Status::Unsupported, reason);
+    }
     let screening = Meter::new(options.budget / 4);
     let starts = portfolio::starts(problem, &analysis, options, &screening, &failures);
     if let Err(message) = portfolio::check_start(problem, &starts, &failures) {
