@@ -238,6 +238,28 @@ impl<'a> FunctionEvaluator<'a> {
         self.seed = seed;
     }
 
+    /// Adds the Hessian of a scalar formula times a direction in y, as far as the rows of x and of y are asked for; false
+    /// for a user's own code.
+    pub fn add_hessian_product(
+        &mut self,
+        at: At<'_>,
+        direction: &[f64],
+        x: Option<&mut [f64]>,
+        y: Option<&mut [f64]>,
+    ) -> bool {
+        let Function::Formula { tape, .. } = self.function else { return false };
+        let own_x = x.is_some().then_some(&mut self.gradient_x[..]);
+        let own_y = y.is_some().then_some(&mut self.gradient_y[..]);
+        let mut evaluation = tape.evaluate(&mut self.workspace, at.x, &at.y[..self.followers], at.smoothing);
+        evaluation.hessian(&[1.0]).product(None, Some(&direction[..self.followers]), own_x, own_y);
+        for (wanted, own) in [(x, &self.gradient_x), (y, &self.gradient_y)] {
+            if let Some(wanted) = wanted {
+                add(1.0, own, wanted);
+            }
+        }
+        true
+    }
+
     /// Adds the rows of the Hessian of the weighted sum that belong to y: row j of it to row `first + j` of `out`, whose
     /// columns are (x, y) or y alone.
     pub fn add_follower_hessian(&mut self, at: At<'_>, weights: &[f64], out: &mut Dense, first: usize, with_x: bool) {

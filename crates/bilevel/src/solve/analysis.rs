@@ -2,11 +2,12 @@
 
 use crate::expr::Blocks;
 use crate::expr::structure::{Block, Convexity, Sample, Structure, VariableBounds, sampled_convexity};
-use crate::lower::Follower;
+use crate::lower::{Composite, Follower};
 use crate::problem::{At, Failures, Function, FunctionEvaluator, Problem, Side};
 use crate::set::ConvexSet;
 use crate::smooth::Smoothing;
 use crate::upper::{Leader, Levels};
+use std::sync::Arc;
 
 /// What is known of the follower's convexity in y.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,9 +43,18 @@ impl Analysis {
         let bounds = bounds(problem);
         let lower = facts(problem.follower(), &bounds, Block::Follower);
         let upper = facts(problem.leader(), &bounds, Block::Both);
-        let follower = Follower::direct(problem);
+        let mut follower = Follower::direct(problem);
+        if lower.convex && !lower.smooth {
+            follower.composite = Composite::new(problem, &bounds).map(Arc::new);
+        }
         let leader = Leader::new(problem, &follower, upper.smooth);
-        let exact_follower = if lower.smooth { Some(follower.clone()) } else { Follower::epigraph(problem, &bounds) };
+        let exact_follower = if lower.smooth {
+            Some(follower.clone())
+        } else if follower.composite.is_some() && follower.m > LARGE {
+            None
+        } else {
+            Follower::epigraph(problem, &bounds)
+        };
         let exact_leader = exact_follower.as_ref().map(|follower| Leader::new(problem, follower, upper.smooth));
         let levels = Levels { follower, leader, exact_follower, exact_leader, convex: lower.convex };
         Self {
@@ -90,6 +100,9 @@ fn bounds(problem: &Problem) -> VariableBounds {
     let (x, y) = (of(problem.leader()), of(problem.follower()));
     VariableBounds::new(&x.0, &x.1, &y.0, &y.1).unwrap_or_else(|_| VariableBounds::unbounded(problem.n(), problem.m()))
 }
+
+/// Followers with more variables have no epigraph form where their objective's parts give exact answers.
+const LARGE: usize = 150;
 
 struct Facts {
     smooth: bool,

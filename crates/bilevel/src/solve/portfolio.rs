@@ -99,7 +99,8 @@ impl Screen<'_> {
     fn screened(&self, first: &(Vec<f64>, Vec<f64>), count: usize) -> Vec<Screened> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         let (problem, levels) = (self.problem, &self.analysis.levels);
-        let follower = levels.exact_follower.as_ref().unwrap_or(&levels.follower);
+        let (_, follower, smoothing) = levels.exact(&Chks);
+        let smoothing = if smoothing.mu() > 0.0 { smoothing.at(SCREENING_MU) } else { smoothing };
         let mut solver = LowerSolver::new(follower, self.failures, self.meter);
         let mut objective =
             FunctionEvaluator::new(&problem.leader().objective, problem.n(), problem.m(), self.failures);
@@ -110,7 +111,7 @@ impl Screen<'_> {
             }
             let x = self.point(k, &first.0, &mut rng);
             let y = sampled(&problem.follower().set, self.analysis.bounds.follower(), &first.1, RADIUS, &mut rng);
-            let answer = solver.solve(&x, &y, Smoothing::new(&Chks, SCREENING_MU), &Regulariser::default());
+            let answer = solver.solve(&x, &y, smoothing, &Regulariser::default());
             if answer.status != LowerStatus::Solved {
                 continue;
             }

@@ -5,6 +5,7 @@
 //! programme.rs        (VFP_epsilon^mu) as a nonlinear programme in (x, y)
 //! polish.rs           the follower's optimality system with relaxed complementarity, driven to gap 0
 //! implicit.rs         F(x, y(x)) minimised over x alone, where the follower's answer is a function of x
+//! reduced.rs          the same where the follower is nonsmooth and its answer exact, however many variables it has
 //! leader.rs           Leader: the upper level as an objective, bounds and a System
 //! ```
 
@@ -12,10 +13,12 @@ mod implicit;
 mod leader;
 mod polish;
 mod programme;
+mod reduced;
 mod smoothed_value;
 
 pub use implicit::implicit;
 pub use leader::Leader;
 pub use polish::{PolishSettings, Polished, optimality_residual, polish};
+pub use reduced::{Followed, reduced, reduced_residual, reducible};
 pub use programme::{ValueFunctionProgramme, joint_frame};
 pub use smoothed_value::{Candidate, Levels, Run, Schedule, SmoothedPoint, SmoothedValue};

@@ -1,7 +1,7 @@
 //! The smoothed value-function method [Alcantara & Takeda 2025, §2.3]: for mu_k, epsilon_k going down, an approximate KKT
 //! point of (VFP_epsilon^mu) by SQP from the last one (Remark 2.16); then the polish to follower gap 0.
 
-use super::{Leader, PolishSettings, Polished, ValueFunctionProgramme, implicit, optimality_residual, polish};
+use super::{Leader, PolishSettings, Polished, ValueFunctionProgramme, implicit, optimality_residual, polish, reduced, reducible};
 use crate::lower::{Follower, LowerSolution, LowerSolver, LowerStatus, Meter, Regulariser};
 use crate::nlp::{self, sqp};
 use crate::observe::{Observer, Stage};
@@ -48,6 +48,29 @@ pub struct Levels {
     pub exact_leader: Option<Leader>,
     /// Whether the follower's problem is convex in y.
     pub convex: bool,
+}
+
+impl Levels {
+    /// The forms in which exact answers of the follower are found, and the smoothing that is left: none where the
+    /// objective's parts give them or the follower has an exact smooth form, else the smallest that Newton's method
+    /// resolves.
+    pub fn exact<'a>(&'a self, family: &'a dyn Family) -> (&'a Leader, &'a Follower, Smoothing<'a>) {
+        if self.follower.composite.is_some() {
+            return (&self.leader, &self.follower, Smoothing::new(family, 0.0));
+        }
+        match (&self.exact_leader, &self.exact_follower) {
+            (Some(leader), Some(follower)) => (leader, follower, Smoothing::new(family, 0.0)),
+            _ => (&self.leader, &self.follower, Smoothing::new(family, 1e-8)),
+        }
+    }
+
+    /// The forms with multipliers: the exact smooth one where there is one.
+    pub fn multiplied<'a>(&'a self, family: &'a dyn Family) -> (&'a Leader, &'a Follower, Smoothing<'a>) {
+        match (&self.exact_leader, &self.exact_follower) {
+            (Some(leader), Some(follower)) => (leader, follower, Smoothing::new(family, 0.0)),
+            _ => (&self.leader, &self.follower, Smoothing::new(family, 1e-8)),
+        }
+    }
 }
 
 /// A point that claims to solve the problem; nothing of it is believed until certified.
@@ -270,9 +293,7 @@ impl<'a> SmoothedValue<'a> {
     ) {
         let (n, m) = (self.problem.n(), self.problem.m());
         let (x, y) = (&z[..n], &z[n..n + m]);
-        let follower = self.levels.exact_follower.as_ref().unwrap_or(&self.levels.follower);
-        let leader = self.levels.exact_leader.as_ref().unwrap_or(&self.levels.leader);
-        let smoothing = self.final_smoothing();
+        let (leader, follower, smoothing) = self.levels.exact(self.family);
         let mut solver = LowerSolver::new(follower, &self.failures, &self.meter);
         let answer = solver.solve(x, y, smoothing, &Regulariser::default());
         run.candidates.push(Candidate { x: x.to_vec(), y: y.to_vec(), residual: None, source: "smoothed" });
@@ -284,25 +305,19 @@ impl<'a> SmoothedValue<'a> {
         if self.must_stop(observer) {
             return;
         }
-        let stop = || self.must_stop(observer);
-        let mut step = "polish";
-        let mut residual = f64::INFINITY;
-        if self.levels.convex && n > 0 {
-            let start = (x, answer.y.as_slice());
-            if let Some((x, y)) = implicit(leader, follower, start, smoothing, &self.failures, &self.meter, &stop) {
-                residual = self.residual((leader, follower), &x, &y, &mut solver).unwrap_or(f64::INFINITY);
-                let y = y[..m].to_vec();
-                run.candidates.push(Candidate { x, y, residual: Some(residual), source: "implicit" });
-                step = "implicit";
-            }
-        }
+        let mut residual = self.follow((leader, follower), (x, &answer.y), &mut solver, observer, run);
+        let mut step = if residual.is_finite() { "implicit" } else { "polish" };
         // Where the follower has several answers, or a constraint of the leader decides, y is free to move: the polish. Also
         // where the smoothed point promised more than F(x, y(x)) kept, unless the polish is too large to be tried in vain.
         let kept = run.candidates.last().map_or(f64::INFINITY, |found| self.upper_at(&found.x, &found.y));
         let promised = self.upper_at(x, y);
-        let affordable = n + follower.size() <= POLISHED_IN_VAIN;
-        let disappointing = affordable && kept > promised + 1e-2 * (1.0 + promised.abs());
-        if (residual > CONVERGED || disappointing) && !stop() {
+        let (leader, follower, smoothing) = self.levels.multiplied(self.family);
+        let variables = n + follower.size();
+        let disappointing = variables <= POLISHED_IN_VAIN && kept > promised + 1e-2 * (1.0 + promised.abs());
+        let wanted = (residual > CONVERGED && variables <= POLISHED) || disappointing;
+        if wanted && !self.must_stop(observer) {
+            let mut solver = LowerSolver::new(follower, &self.failures, &self.meter);
+            let answer = solver.solve(x, &answer.y[..m], smoothing, &Regulariser::default());
             let polished = self.polished((leader, follower), (x, y), &answer, models);
             residual = residual.min(polished.as_ref().map_or(f64::INFINITY, |polished| polished.residual));
             step = "polish";
@@ -314,7 +329,7 @@ impl<'a> SmoothedValue<'a> {
             start: number,
             iteration: self.schedule.0.len(),
             step,
-            mu: smoothing.mu(),
+            mu: 0.0,
             upper: f64::NAN,
             gap: f64::NAN,
             residual,
@@ -322,12 +337,42 @@ impl<'a> SmoothedValue<'a> {
         });
     }
 
+    /// Follows the answer as a function of x, where it is one; the residual at its end, infinite without one.
+    fn follow(
+        &self,
+        (leader, follower): (&'a Leader, &'a Follower),
+        (x, y): (&[f64], &[f64]),
+        solver: &mut LowerSolver<'a>,
+        observer: &dyn Observer,
+        run: &mut Run,
+    ) -> f64 {
+        let (m, stop) = (self.problem.m(), || self.must_stop(observer));
+        if !self.levels.convex || self.problem.n() == 0 {
+            return f64::INFINITY;
+        }
+        let found = if reducible(leader, follower) {
+            let set = &self.problem.leader().set;
+            reduced(set, leader, follower, (x, y), &self.failures, &self.meter, &stop)
+                .map(|found| (found.x, found.y, found.residual))
+        } else {
+            let smoothing = self.levels.exact(self.family).2;
+            implicit(leader, follower, (x, y), smoothing, &self.failures, &self.meter, &stop).map(|(x, y)| {
+                let residual = self.residual((leader, follower), &x, &y, solver).unwrap_or(f64::INFINITY);
+                (x, y[..m].to_vec(), residual)
+            })
+        };
+        let Some((x, y, residual)) = found else { return f64::INFINITY };
+        run.candidates.push(Candidate { x, y, residual: Some(residual), source: "implicit" });
+        residual
+    }
+
     /// The polished point itself, and the same x with a fresh answer of the follower.
     fn polish_candidates(&self, run: &mut Run, polished: Polished, solver: &mut LowerSolver<'a>) {
         let m = self.problem.m();
         run.upper_evaluations += polished.evaluations;
         let residual = Some(polished.residual);
-        let again = solver.solve(&polished.x, &polished.y, self.final_smoothing(), &Regulariser::default());
+        let smoothing = self.levels.multiplied(self.family).2;
+        let again = solver.solve(&polished.x, &polished.y, smoothing, &Regulariser::default());
         if again.status == LowerStatus::Solved {
             let y = again.y[..m].to_vec();
             run.candidates.push(Candidate { x: polished.x.clone(), y, residual, source: "polished answer" });
@@ -354,7 +399,7 @@ impl<'a> SmoothedValue<'a> {
         y: &[f64],
         solver: &mut LowerSolver<'a>,
     ) -> Option<f64> {
-        let smoothing = self.final_smoothing();
+        let smoothing = self.levels.exact(self.family).2;
         let answer = solver.solve(x, y, smoothing, &Regulariser::default());
         let point = (x, answer.y.as_slice(), &answer.multipliers);
         optimality_residual(leader, follower, point, &[], smoothing, &self.failures)
@@ -368,7 +413,7 @@ impl<'a> SmoothedValue<'a> {
         answer: &LowerSolution,
         models: &dyn Fn(&'a Follower) -> Box<dyn ValueModel + 'a>,
     ) -> Option<Polished> {
-        let smoothing = self.final_smoothing();
+        let smoothing = self.levels.multiplied(self.family).2;
         let from = follower.extend(x, y);
         let mut value = (!self.levels.convex).then(|| models(follower));
         if let Some(value) = &mut value {
@@ -377,12 +422,6 @@ impl<'a> SmoothedValue<'a> {
         }
         let start = (x, from.as_slice(), &answer.multipliers);
         polish(leader, follower, start, value.as_deref_mut(), smoothing, &self.polish, &self.failures)
-    }
-
-    /// Exact where the follower has an exact smooth form, else the smallest smoothing that Newton's method resolves.
-    fn final_smoothing(&self) -> Smoothing<'a> {
-        let mu = if self.levels.exact_follower.is_some() { 0.0 } else { 1e-8 };
-        Smoothing::new(self.family, mu)
     }
 }
 
@@ -393,6 +432,8 @@ const CONVERGED: f64 = 1e-6;
 
 /// Variables of both levels up to which a polish is tried where the answer as a function of x has been followed already.
 const POLISHED_IN_VAIN: usize = 60;
+/// Variables of both levels up to which the polish, with its dense matrices, is tried at all.
+const POLISHED: usize = 500;
 
 /// SQP on (VFP_epsilon^mu): v carries the lower solver's rounding, so that progress below that is none.
 fn stage_settings() -> sqp::Settings {
