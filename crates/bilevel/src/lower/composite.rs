@@ -52,6 +52,8 @@ struct Map {
     /// For each variable its arguments and their factors.
     of_variable: Vec<Vec<(usize, f64)>>,
     out: Range<usize>,
+    /// The squared length of each variable's column.
+    squares: Vec<f64>,
 }
 
 /// One penalty: which weights it takes, and where they go.
@@ -219,8 +221,14 @@ impl Map {
         }
         let out = *first..*first + rows;
         *first = out.end;
+        let mut squares = vec![0.0; m];
+        columns.for_each(|i, _, v| {
+            if let Some(&(j, a)) = map.entries.get(i) {
+                squares[j] += (a * v) * (a * v);
+            }
+        });
         let (matrix, transpose) = (map.matrix.clone(), map.transpose);
-        Self { matrix, transpose, columns, entries: map.entries.clone(), of_variable, out }
+        Self { matrix, transpose, columns, entries: map.entries.clone(), of_variable, out, squares }
     }
 
     /// `out += scale * (column of variable j)`.
@@ -414,6 +422,35 @@ impl<'a> CompositeAt<'a> {
             map.transpose_add(&self.gradient[map.out.clone()], &mut self.argument, out);
         }
         value
+    }
+
+    /// Writes an estimate of the diagonal of ∇²f at a smoothing level, positive: exact where the maps' results enter s
+    /// separately and with equal weight.
+    pub fn diagonal(&mut self, y: &[f64], smoothing: Smoothing<'_>, out: &mut [f64]) {
+        self.set_point(y);
+        let Composite { m, smooth, maps, groups, .. } = self.composite;
+        let mut evaluation = smooth.evaluate(&mut self.workspace, &self.x, &self.full, Smoothing::EXACT);
+        self.direction.fill(1.0);
+        evaluation.hessian(&[1.0]).product(None, Some(&self.direction), None, Some(&mut self.gradient));
+        out.copy_from_slice(&self.gradient[..*m]);
+        for map in maps {
+            let rows = &self.gradient[map.out.clone()];
+            let mean = rows.iter().map(|v| v.abs()).sum::<f64>() / rows.len().max(1) as f64;
+            out.iter_mut().zip(&map.squares).for_each(|(o, s)| *o += mean * s);
+        }
+        let least = 1e-8 * out.iter().fold(1e-300, |a: f64, v| a.max(v.abs()));
+        out.iter_mut().for_each(|v| *v = v.abs().max(least));
+        for ((o, y), w) in out.iter_mut().zip(y).zip(&self.weights.abs) {
+            if *w > 0.0 {
+                *o += w * smoothing.abs(*y).second;
+            }
+        }
+        for (members, w) in groups.iter().zip(&self.weights.group) {
+            let norm = members.iter().map(|&j| y[j] * y[j]).sum::<f64>().sqrt();
+            let jet = smoothing.abs(norm);
+            let curvature = if norm > 0.0 { jet.first / norm } else { jet.second };
+            members.iter().for_each(|&j| out[j] += w * curvature);
+        }
     }
 
     /// Writes the rows and columns `variables` of ∇²_yy s at y.

@@ -4,6 +4,7 @@
 //! accelerated.rs    accelerated projected gradient, for large followers over a set alone
 //! composite.rs      Composite: an objective as a smooth part plus weighted norms, over a box
 //! follower.rs       Follower: the lower level as an objective, bounds and a System; smooth or in epigraph form
+//! newton.rs         smoothed followers over a box: projected Newton, with or without matrices
 //! program.rs        FollowerProgram: that at a fixed x, as a nonlinear programme in y
 //! proximal.rs       exact answers of such followers: prox-Newton on working sets
 //! solve.rs          LowerSolver: local solves with warm starts, values, multipliers, the gradient of v
@@ -16,6 +17,7 @@ mod composite;
 mod follower;
 mod meter;
 mod multistart;
+mod newton;
 mod program;
 pub mod proximal;
 mod solve;

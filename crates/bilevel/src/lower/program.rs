@@ -79,6 +79,20 @@ impl<'a> FollowerProgram<'a> {
         self.objective.value(At { x: &self.x, y, smoothing: self.smoothing })
     }
 
+    /// Writes the objective's Hessian times a direction, regulariser included; false where it is not available.
+    pub fn hessian_product(&mut self, y: &[f64], direction: &[f64], out: &mut [f64]) -> bool {
+        let at = At { x: &self.x, y, smoothing: self.smoothing };
+        let Regulariser { weight, centre } = &self.regulariser;
+        out.fill(0.0);
+        out.iter_mut().zip(direction).take(centre.len()).for_each(|(o, d)| *o = weight * d);
+        self.objective.add_hessian_product(at, direction, None, Some(out))
+    }
+
+    /// The weight of the regulariser.
+    pub fn regulariser_weight(&self) -> f64 {
+        self.regulariser.weight
+    }
+
     /// Writes the gradient in x of the Lagrangian f − rowsᵀ A (x, ỹ) − constraintsᵀ c(x, ỹ): by the envelope theorem
     /// the gradient of the value function where minimiser and multipliers are unique (Prop. 3.4; mathematics §4b).
     pub fn value_gradient(&mut self, y: &[f64], multipliers: &Multipliers, out: &mut [f64]) {

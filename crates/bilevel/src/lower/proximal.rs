@@ -12,6 +12,8 @@
 //! set. Only the gradient of s touches all m variables. Ends when no variable violates the optimality conditions.
 
 mod model;
+#[cfg(test)]
+mod tests;
 
 use bilevel_linalg::Dense;
 

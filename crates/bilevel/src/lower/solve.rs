@@ -1,7 +1,7 @@
 //! Local solves of the follower's problem, by the interior-point method, with warm starts and counted work.
 
 use super::composite::CompositeAt;
-use super::{Follower, FollowerProgram, Meter, Regulariser, accelerated, proximal};
+use super::{Follower, FollowerProgram, Meter, Regulariser, accelerated, newton, proximal};
 use crate::nlp::{self, Multipliers, interior_point};
 use crate::problem::Failures;
 use crate::set::Set;
@@ -73,6 +73,9 @@ impl<'a> LowerSolver<'a> {
         if smoothing.mu() == 0.0 && regulariser.weight == 0.0 && self.composite.is_some() {
             return self.proximal(x, start);
         }
+        if let Some(found) = self.smoothed(x, start, smoothing) {
+            return found;
+        }
         if let (Some(set), true) = (&follower.set_alone, follower.m > LARGE) {
             return self.accelerated(set, start);
         }
@@ -111,6 +114,28 @@ impl<'a> LowerSolver<'a> {
             _ => LowerStatus::Numerical,
         };
         self.without_multipliers(status, &found.y, found.residual)
+    }
+
+    /// A smoothed follower in parts, by Newton steps; none where it has other parts, or the method fails.
+    fn smoothed(&mut self, x: &[f64], start: &[f64], smoothing: Smoothing<'a>) -> Option<LowerSolution> {
+        let at = self.composite.as_mut().filter(|_| smoothing.mu() > 0.0)?;
+        if !at.fix(x) {
+            return None;
+        }
+        let m = at.composite().m();
+        let (lower, upper) = at.composite().bounds();
+        let settings = newton::Settings { tolerance: 1e-10, max_iterations: 100, dense: LARGE, lower, upper };
+        let weight = self.program.regulariser_weight();
+        let mut diagonal = |y: &[f64], out: &mut [f64]| {
+            at.diagonal(y, smoothing, out);
+            out.iter_mut().for_each(|d| *d += weight);
+        };
+        let found = newton::minimise(&mut self.program, &start[..m], &settings, &mut diagonal);
+        let solved = found.residual <= if m > LARGE { LOOSE } else { EXACT };
+        solved.then(|| {
+            let solution = self.without_multipliers(LowerStatus::Solved, &found.y, found.residual);
+            LowerSolution { value: found.value, ..solution }
+        })
     }
 
     /// A large follower over a set alone: no matrices. Its multipliers are not needed, since nothing depends on x.

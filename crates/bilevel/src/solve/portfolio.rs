@@ -28,6 +28,8 @@ pub struct Start {
     pub seed: u64,
 }
 
+/// Variables of both levels beyond which further starts go to the finishing step at once, where answers are exact.
+const FINISH_ALONE: usize = 150;
 /// Half-widths of the sampling boxes where a variable is unbounded: around the first start, and around the point of X
 /// nearest to 0.
 const RADIUS: f64 = 5.0;
@@ -61,7 +63,13 @@ pub fn starts(
     }
     let start = |(k, (x, y)): (usize, (Vec<f64>, Vec<f64>))| {
         let variables = problem.n() + problem.m();
-        let schedule = if k == 0 { Schedule::homotopy(variables) } else { Schedule::direct(variables) };
+        // Where the follower's answer is exact, stages of a large problem only choose the basin: once is enough.
+        let exact = analysis.levels.follower.composite.is_some() && variables > FINISH_ALONE;
+        let schedule = match k {
+            0 => Schedule::homotopy(variables),
+            _ if exact => Schedule::none(),
+            _ => Schedule::direct(variables),
+        };
         Start { x, y, schedule, seed: options.seed.wrapping_add(k as u64) }
     };
     points.into_iter().take(count).enumerate().map(start).collect()
@@ -231,6 +239,7 @@ pub fn run(
     let method = SmoothedValue {
         problem,
         levels: &analysis.levels,
+        method: options.stages(problem.n() + problem.m()),
         family: options.smoothing,
         schedule: start.schedule.clone(),
         polish: PolishSettings::default(),

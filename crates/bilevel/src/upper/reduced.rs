@@ -330,3 +330,70 @@ impl Smooth for Reduced<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expr::Matrix;
+    use crate::problem::{Model, Problem};
+    use crate::set::Bounds;
+    use crate::solve::Analysis;
+
+    /// A lasso with a weight for each of the first variables, an elastic part, and a smooth F.
+    fn problem() -> Problem {
+        let entry = |i: usize, j: usize| ((i * 7 + j * 13) % 11) as f64 / 5.0 - 1.0;
+        let mut model = Model::new();
+        let x = model.leader("x", 3).within(Bounds::new(-4.0, 1.0).unwrap()).unwrap();
+        let y = model.follower("y", 5).free().unwrap();
+        let a = Matrix::from(Dense::from_fn(8, 5, entry));
+        let b = x.graph().constant_vector(&[1.0, -0.5, 0.3, 2.0, -1.0, 0.4, 0.9, -0.2]);
+        let weights = x.slice(0..2).exp();
+        let loss = (&a * &y - &b).norm2sq() / 4.0 + x.index(2).exp() / 2.0 * y.norm2sq();
+        let penalty = weights.dot(&y.slice(0..2).abs()) + 0.3 * y.slice(2..5).norm2() * x.index(0).exp();
+        let upper = (&y - 0.2).norm2sq() + x.index(1) * y.index(0) + 0.1 * x.norm2sq();
+        model.upper(upper).lower(loss + penalty).build().unwrap()
+    }
+
+    #[test]
+    fn gradient_by_differences() {
+        let problem = problem();
+        let analysis = Analysis::new(&problem);
+        let (leader, follower) = (&analysis.levels.leader, &analysis.levels.follower);
+        assert!(reducible(leader, follower));
+        let frame = leader_frame(leader, follower).unwrap();
+        let (failures, meter) = (Failures::default(), Meter::unlimited());
+        let mut reduced = Reduced::new(leader, follower, &[0.0; 5], frame, &failures, &meter).unwrap();
+        for x in [[-2.0, -1.0, -1.5], [-3.0, -2.5, -0.5], [-0.4, -2.0, -2.0]] {
+            let mut gradient = vec![0.0; 3];
+            Smooth::gradient(&mut reduced, &x, &mut gradient);
+            for j in 0..3 {
+                let shifted = |t: f64| std::array::from_fn::<f64, 3, _>(|k| if k == j { x[k] + t } else { x[k] });
+                let difference = (reduced.phi(&shifted(1e-5)) - reduced.phi(&shifted(-1e-5))) / 2e-5;
+                assert!((gradient[j] - difference).abs() < 1e-7, "{j}: {}, {difference}", gradient[j]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_kink_of_phi_is_stationary() {
+        // y = max(1 - x, 0) and F = 2 y + x / 2.
+        let mut model = Model::new();
+        let x = model.leader("x", 1).within(Bounds::new(0.0, 3.0).unwrap()).unwrap();
+        let y = model.follower("y", 1).free().unwrap();
+        let upper = 2.0 * y.sum() + 0.5 * x.sum();
+        let problem = model.upper(upper).lower((&y - 1.0).norm2sq() / 2.0 + x.sum() * y.norm1()).build().unwrap();
+        let analysis = Analysis::new(&problem);
+        let (leader, follower) = (&analysis.levels.leader, &analysis.levels.follower);
+        let set = &problem.leader().set;
+        let residual = |x: f64| {
+            let y = [(1.0 - x).max(0.0)];
+            reduced_residual(set, leader, follower, (&[x], &y), &Failures::default()).unwrap()
+        };
+        // Slope -3/2 before the kink at 1, 1/2 behind it.
+        assert!(residual(1.0) < 1e-12, "{}", residual(1.0));
+        assert!((residual(0.5) - 0.5).abs() < 1e-9 && (residual(2.0) - 0.5 / 3.0).abs() < 1e-9);
+        let found =
+            reduced(set, leader, follower, (&[0.2], &[0.8]), &Failures::default(), &Meter::unlimited(), &|| false).unwrap();
+        assert!((found.x[0] - 1.0).abs() < 1e-6, "{found:?}");
+    }
+}

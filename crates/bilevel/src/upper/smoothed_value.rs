@@ -1,6 +1,8 @@
 //! The smoothed value-function method [Alcantara & Takeda 2025, §2.3]: for mu_k, epsilon_k going down, an approximate KKT
 //! point of (VFP_epsilon^mu) by SQP from the last one (Remark 2.16); then the polish to follower gap 0.
 
+use super::matrix_free::MatrixFree;
+use super::{augmented_lagrangian, projected_gradient};
 use super::{Leader, PolishSettings, Polished, ValueFunctionProgramme, implicit, optimality_residual, polish, reduced, reducible};
 use crate::lower::{Follower, LowerSolution, LowerSolver, LowerStatus, Meter, Regulariser};
 use crate::nlp::{self, sqp};
@@ -24,6 +26,11 @@ impl Schedule {
     /// Starts at small levels: finds other basins than the homotopy does.
     pub fn direct(variables: usize) -> Self {
         if variables > FEW { Self::levels(&[1e-2, 1e-4], variables) } else { Self::levels(&[1e-3, 1e-6], variables) }
+    }
+
+    /// No levels: the finishing step alone.
+    pub fn none() -> Self {
+        Self(Vec::new())
     }
 
     fn levels(mu: &[f64], variables: usize) -> Self {
@@ -126,12 +133,37 @@ pub struct Run {
     pub upper_evaluations: u64,
 }
 
+/// How the stages' programmes are solved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Method {
+    /// SQP, with dense matrices of the order n + m.
+    #[default]
+    Sqp,
+    /// The augmented Lagrangian, without matrices.
+    AugmentedLagrangian,
+    /// The smoothed penalty with projected gradients, after Lin, Xu & Ye (2014).
+    ProjectedGradient,
+}
+
+impl Method {
+    /// The name of the step in progress reports.
+    fn step(self) -> &'static str {
+        match self {
+            Method::Sqp => "sqp",
+            Method::AugmentedLagrangian => "augmented lagrangian",
+            Method::ProjectedGradient => "projected gradient",
+        }
+    }
+}
+
 /// The method, for one problem.
 pub struct SmoothedValue<'a> {
     /// The problem.
     pub problem: &'a Problem,
     /// Its levels in the forms needed.
     pub levels: &'a Levels,
+    /// How the stages are solved.
+    pub method: Method,
     /// The smoothing family.
     pub family: &'a dyn Family,
     /// The levels of mu and epsilon.
@@ -158,16 +190,19 @@ impl<'a> SmoothedValue<'a> {
         let model = models(&levels.follower);
         let mut programme =
             ValueFunctionProgramme::new(&levels.leader, &levels.follower, model, self.family, &self.failures);
-        let Some(mut z) = self.start(start, &mut programme, &mut run) else { return run };
+        let mut z = self.start(start, &mut programme, &mut run);
+        let mut memory = Memory::default();
         for (iteration, &(mu, epsilon)) in self.schedule.0.iter().enumerate() {
             if self.must_stop(observer) {
                 break;
             }
             // (x_k, y_k, lambda_k): an approximate KKT point of (VFP_{epsilon_k}^{mu_k})
             programme.begin_stage(mu, epsilon, &z);
-            let mut found = self.solve_stage(&mut programme, &z, observer);
-            if found.residuals.violation > STUCK {
-                found = self.restart(&mut programme, &z, found, observer);
+            let mut found = self.solve_stage(&mut programme, &z, &mut memory, observer);
+            // Methods without matrices end with a violation of the order of their tolerance.
+            let stuck = if self.method == Method::Sqp { STUCK } else { STUCK.max(epsilon) };
+            if found.residuals.violation > stuck {
+                found = self.restart(&mut programme, &z, found, &mut memory, observer);
             }
             run.unbounded |= found.status == nlp::Status::Unbounded;
             if found.status == nlp::Status::Unbounded || found.status == nlp::Status::Numerical {
@@ -182,7 +217,7 @@ impl<'a> SmoothedValue<'a> {
             observer.stage(&Stage {
                 start: number,
                 iteration,
-                step: "sqp",
+                step: self.method.step(),
                 mu,
                 upper: self.problem.leader().sense.apply(found.objective),
                 gap,
@@ -207,7 +242,7 @@ impl<'a> SmoothedValue<'a> {
         start: (&[f64], &[f64]),
         programme: &mut ValueFunctionProgramme<'a>,
         run: &mut Run,
-    ) -> Option<Vec<f64>> {
+    ) -> Vec<f64> {
         let (n, follower, leader) = (self.problem.n(), &self.levels.follower, &self.levels.leader);
         let mut x = vec![0.0; n];
         self.problem.leader().set.project(start.0, &mut x);
@@ -216,7 +251,7 @@ impl<'a> SmoothedValue<'a> {
         for j in n..leader.lower.len() {
             z.push(leader.lower[j].max(0.0).min(leader.upper[j]));
         }
-        let (mu, epsilon) = *self.schedule.0.first()?;
+        let Some(&(mu, epsilon)) = self.schedule.0.first() else { return z };
         programme.begin_stage(mu, epsilon, &z);
         programme.model().suggest(&y);
         let kept = programme.gap(&z).abs() <= epsilon && self.problem.follower().set.violation(start.1) <= STUCK;
@@ -225,16 +260,62 @@ impl<'a> SmoothedValue<'a> {
             Ok(_) => {}
             Err(status) => run.lower_failure = Some(status),
         }
-        Some(z)
+        z
     }
 
     fn solve_stage(
         &self,
         programme: &mut ValueFunctionProgramme<'a>,
         z: &[f64],
+        memory: &mut Memory,
         observer: &dyn Observer,
     ) -> nlp::Solution {
-        sqp::solve_with(programme, z, &stage_settings(), Some(&mut |_| !self.must_stop(observer)))
+        let mut proceed = || !self.must_stop(observer);
+        if self.method == Method::Sqp {
+            return sqp::solve_with(programme, z, &stage_settings(), Some(&mut |_| proceed()));
+        }
+        let mu = programme.smoothing().mu();
+        let start = &z[..self.problem.n() + self.problem.m()];
+        let mut free = MatrixFree::new(self.problem, programme, &self.failures);
+        memory.multipliers.resize(free.equalities().len(), 0.0);
+        if self.method == Method::AugmentedLagrangian {
+            let settings = augmented_lagrangian::Settings::default();
+            let found = augmented_lagrangian::solve(&mut free, start, &memory.multipliers, &settings, &mut proceed);
+            memory.multipliers.clone_from(&found.multipliers);
+            return self.solution(z, found.z, (found.objective, found.multipliers), (found.violation, found.residual));
+        }
+        let settings = projected_gradient::Settings::default();
+        let found = projected_gradient::solve(&mut free, start, &mut memory.penalty, mu, &settings, &mut proceed);
+        self.solution(z, found.z, (found.objective, found.multipliers), (found.violation, found.residual))
+    }
+
+    /// What a method without matrices found at (x, y), in the form of the others; `before` has the auxiliary variables.
+    fn solution(
+        &self,
+        before: &[f64],
+        point: Vec<f64>,
+        (objective, multipliers): (f64, Vec<f64>),
+        (violation, residual): (f64, f64),
+    ) -> nlp::Solution {
+        let (n, m) = (self.problem.n(), self.problem.m());
+        let follower = &self.levels.follower;
+        let mut z = point[..n].to_vec();
+        z.extend(follower.extend(&point[..n], &point[n..n + m]));
+        z.extend(&before[n + follower.size()..]);
+        let far = point.iter().any(|v| v.abs() > FAR);
+        let finite = objective.is_finite() && point.iter().all(|v| v.is_finite());
+        let status = match finite {
+            false => nlp::Status::Numerical,
+            true if far => nlp::Status::Unbounded,
+            true => nlp::Status::Acceptable,
+        };
+        let multipliers = nlp::Multipliers {
+            constraints: multipliers.iter().map(|lambda| -lambda).collect(),
+            ..nlp::Multipliers::default()
+        };
+        let residuals = nlp::Residuals { violation, stationarity: residual, scaled: residual, complementarity: 0.0 };
+        let (iterations, evaluations) = (0, nlp::Evaluations::default());
+        nlp::Solution { status, z, objective, multipliers, residuals, iterations, evaluations }
     }
 
     /// Stuck at a follower's local minimum that is not global, where the constraint qualification fails: starts the stage
@@ -244,6 +325,7 @@ impl<'a> SmoothedValue<'a> {
         programme: &mut ValueFunctionProgramme<'a>,
         before: &[f64],
         stuck: nlp::Solution,
+        memory: &mut Memory,
         observer: &dyn Observer,
     ) -> nlp::Solution {
         let (n, m) = (self.problem.n(), self.problem.m());
@@ -253,7 +335,7 @@ impl<'a> SmoothedValue<'a> {
             let (x, rest) = z.split_at_mut(n);
             let Ok(point) = programme.value_at(x) else { continue };
             rest[..m].copy_from_slice(&point.y);
-            let found = self.solve_stage(programme, &z, observer);
+            let found = self.solve_stage(programme, &z, memory, observer);
             let key = |s: &nlp::Solution| (s.residuals.violation.max(STUCK), s.objective);
             if key(&found) < key(&best) {
                 best = found;
@@ -296,7 +378,9 @@ impl<'a> SmoothedValue<'a> {
         let (leader, follower, smoothing) = self.levels.exact(self.family);
         let mut solver = LowerSolver::new(follower, &self.failures, &self.meter);
         let answer = solver.solve(x, y, smoothing, &Regulariser::default());
-        run.candidates.push(Candidate { x: x.to_vec(), y: y.to_vec(), residual: None, source: "smoothed" });
+        if !self.schedule.0.is_empty() {
+            run.candidates.push(Candidate { x: x.to_vec(), y: y.to_vec(), residual: None, source: "smoothed" });
+        }
         if answer.status != LowerStatus::Solved {
             run.lower_failure = Some(answer.status);
             return;
@@ -425,6 +509,20 @@ impl<'a> SmoothedValue<'a> {
     }
 }
 
+/// What methods without matrices keep from one stage to the next.
+struct Memory {
+    multipliers: Vec<f64>,
+    penalty: f64,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { multipliers: Vec::new(), penalty: 1.0 }
+    }
+}
+
+/// A point beyond this has left for infinity.
+const FAR: f64 = 1e8;
 /// Violations above this after a stage mean that the stage failed.
 const STUCK: f64 = 1e-6;
 /// A polish with a residual above this did not converge.

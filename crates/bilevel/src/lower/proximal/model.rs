@@ -60,13 +60,15 @@ impl<'a> Model<'a> {
             groups[k].0.push(a);
             group_of[a] = Some(k);
         }
-        let largest = (0..variables.len()).fold(0.0, |a: f64, j| a.max(hessian[(j, j)])).max(1e-300);
-        let diagonal = (0..variables.len()).map(|j| hessian[(j, j)].max(1e-12 * largest)).collect();
+        // Where there is no curvature, steps are long, and those that never end reach what counts as infinite.
+        let largest = (0..variables.len()).fold(vector::norm_inf(&pick(gradient)), |a: f64, j| a.max(hessian[(j, j)]));
+        let least = (1e-12 * largest).max(1e-300);
+        let diagonal = (0..variables.len()).map(|j| hessian[(j, j)].max(least)).collect();
         let steepest = groups
             .iter()
             .map(|(members, _)| {
                 let row = |&a: &usize| members.iter().map(|&b| hessian[(a, b)].abs()).sum::<f64>();
-                members.iter().map(row).fold(1e-12 * largest, f64::max)
+                members.iter().map(row).fold(least, f64::max)
             })
             .collect();
         let centre = pick(y);
