@@ -424,11 +424,11 @@ impl<'a> CompositeAt<'a> {
         value
     }
 
-    /// Writes an estimate of the diagonal of ∇²f at a smoothing level, positive: exact where the maps' results enter s
-    /// separately and with equal weight.
-    pub fn diagonal(&mut self, y: &[f64], smoothing: Smoothing<'_>, out: &mut [f64]) {
+    /// Writes an estimate of the diagonal of ∇²s, positive: exact where the maps' results enter s separately and with equal
+    /// weight.
+    pub fn smooth_diagonal(&mut self, y: &[f64], out: &mut [f64]) {
         self.set_point(y);
-        let Composite { m, smooth, maps, groups, .. } = self.composite;
+        let Composite { m, smooth, maps, .. } = self.composite;
         let mut evaluation = smooth.evaluate(&mut self.workspace, &self.x, &self.full, Smoothing::EXACT);
         self.direction.fill(1.0);
         evaluation.hessian(&[1.0]).product(None, Some(&self.direction), None, Some(&mut self.gradient));
@@ -440,12 +440,17 @@ impl<'a> CompositeAt<'a> {
         }
         let least = 1e-8 * out.iter().fold(1e-300, |a: f64, v| a.max(v.abs()));
         out.iter_mut().for_each(|v| *v = v.abs().max(least));
+    }
+
+    /// Writes the curvature of the smoothed P along each variable.
+    pub fn penalty_diagonal(&self, y: &[f64], smoothing: Smoothing<'_>, out: &mut [f64]) {
+        out.fill(0.0);
         for ((o, y), w) in out.iter_mut().zip(y).zip(&self.weights.abs) {
             if *w > 0.0 {
                 *o += w * smoothing.abs(*y).second;
             }
         }
-        for (members, w) in groups.iter().zip(&self.weights.group) {
+        for (members, w) in self.composite.groups.iter().zip(&self.weights.group) {
             let norm = members.iter().map(|&j| y[j] * y[j]).sum::<f64>().sqrt();
             let jet = smoothing.abs(norm);
             let curvature = if norm > 0.0 { jet.first / norm } else { jet.second };

@@ -8,6 +8,7 @@
 //! program.rs        FollowerProgram: that at a fixed x, as a nonlinear programme in y
 //! proximal.rs       exact answers of such followers: prox-Newton on working sets
 //! solve.rs          LowerSolver: local solves with warm starts, values, multipliers, the gradient of v
+//! stiff.rs          their preconditioner
 //! meter.rs          Meter: the count of lower solves, against a budget
 //! multistart.rs     Pool: the distinct local minimisers of a nonconvex follower
 //! ```
@@ -21,6 +22,7 @@ mod newton;
 mod program;
 pub mod proximal;
 mod solve;
+mod stiff;
 
 pub use composite::{Composite, CompositeAt, Weights};
 pub use follower::Follower;

@@ -2,15 +2,16 @@
 //!
 //! On the variables off their bounds a Newton step, on the others a gradient step, and Armijo's rule along the projected
 //! path. With few variables the step comes from a Cholesky factorisation, with many from conjugate gradients on products
-//! with the Hessian, preconditioned by a diagonal: where a smoothed kink is stiff, it is stiff along the axes.
+//! with the Hessian, preconditioned.
 
-use bilevel_linalg::vector::{dot, norm_inf};
+use bilevel_linalg::vector::norm_inf;
 use bilevel_linalg::{Cholesky, Dense};
 
 use super::FollowerProgram;
 use crate::nlp::Nlp;
+use crate::problem::Product;
 
-/// When to stop, and what is known of the Hessian.
+/// When to stop, and the box.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings<'a> {
     /// Bound on ‖y − P(y − ∇f)‖∞, relative to 1 + ‖∇f‖∞.
@@ -23,6 +24,14 @@ pub struct Settings<'a> {
     pub lower: &'a [f64],
     /// Upper bounds.
     pub upper: &'a [f64],
+}
+
+/// An approximate inverse of the Hessian.
+pub trait Preconditioner {
+    /// Prepares the one at y.
+    fn prepare(&mut self, y: &[f64]);
+    /// Writes it times `r`.
+    fn apply(&mut self, r: &[f64], out: &mut [f64]);
 }
 
 /// What the method found.
@@ -45,12 +54,12 @@ const ROUNDING: f64 = 1e-14;
 /// Rounds of conjugate gradients at most.
 const ROUNDS: usize = 300;
 
-/// Minimises the programme's objective over the box, from `start`. `diagonal` estimates the Hessian's diagonal, positive.
+/// Minimises the programme's objective over the box, from `start`.
 pub fn minimise(
     programme: &mut FollowerProgram<'_>,
     start: &[f64],
     settings: &Settings<'_>,
-    diagonal: &mut dyn FnMut(&[f64], &mut [f64]),
+    preconditioner: &mut dyn Preconditioner,
 ) -> Found {
     let d = start.len();
     let clip = |j: usize, v: f64| v.max(settings.lower[j]).min(settings.upper[j]);
@@ -74,11 +83,11 @@ pub fn minimise(
             break;
         }
         let held = |j: usize| {
-            let near = |bound: f64| (y[j] - bound).abs() <= NEAR * (1.0 + bound.abs());
+            let near = |bound: f64| bound.is_finite() && (y[j] - bound).abs() <= NEAR * (1.0 + bound.abs());
             (gradient[j] > 0.0 && near(settings.lower[j])) || (gradient[j] < 0.0 && near(settings.upper[j]))
         };
         let free: Vec<usize> = (0..d).filter(|&j| !held(j)).collect();
-        step.compute(programme, &y, &gradient, &free, reached, diagonal);
+        step.compute(programme, (&y, &gradient), &free, reached, preconditioner);
         let (mut length, mut moved) = (1.0, false);
         for _ in 0..40 {
             (0..d).for_each(|j| trial[j] = clip(j, y[j] + length * step.direction[j]));
@@ -103,11 +112,11 @@ struct Step {
     direction: Vec<f64>,
     dense: usize,
     hessian: Dense,
-    diagonal: Vec<f64>,
     product: Vec<f64>,
     residual: Vec<f64>,
     scaled: Vec<f64>,
     search: Vec<f64>,
+    total: Vec<f64>,
 }
 
 impl Step {
@@ -117,22 +126,21 @@ impl Step {
             direction: zeros(),
             dense,
             hessian: Dense::zeros(0, 0),
-            diagonal: zeros(),
             product: zeros(),
             residual: zeros(),
             scaled: zeros(),
             search: zeros(),
+            total: zeros(),
         }
     }
 
     fn compute(
         &mut self,
         programme: &mut FollowerProgram<'_>,
-        y: &[f64],
-        gradient: &[f64],
+        (y, gradient): (&[f64], &[f64]),
         free: &[usize],
         reached: f64,
-        diagonal: &mut dyn FnMut(&[f64], &mut [f64]),
+        preconditioner: &mut dyn Preconditioner,
     ) {
         self.direction.iter_mut().zip(gradient).for_each(|(d, g)| *d = -g);
         if free.is_empty() {
@@ -140,8 +148,10 @@ impl Step {
         }
         let solved = y.len() <= self.dense && self.factored(programme, y, gradient, free);
         if !solved {
-            diagonal(y, &mut self.diagonal);
-            self.conjugate_gradients(programme, y, gradient, free, reached);
+            preconditioner.prepare(y);
+            programme.with_hessian(y, &mut |product| {
+                self.conjugate_gradients(product, gradient, free, reached, preconditioner);
+            });
         }
         let downhill: f64 = free.iter().map(|&j| self.direction[j] * gradient[j]).sum();
         if !downhill.is_finite() || downhill >= 0.0 {
@@ -170,48 +180,46 @@ impl Step {
     /// H d = −g on the free variables, to a tolerance that falls with the residual.
     fn conjugate_gradients(
         &mut self,
-        programme: &mut FollowerProgram<'_>,
-        y: &[f64],
+        product: &mut Product<'_>,
         gradient: &[f64],
         free: &[usize],
         reached: f64,
+        preconditioner: &mut dyn Preconditioner,
     ) {
-        for v in [&mut self.residual, &mut self.scaled, &mut self.search] {
+        for v in [&mut self.residual, &mut self.search, &mut self.total] {
             v.fill(0.0);
         }
-        let mut total = vec![0.0; y.len()];
-        for &j in free {
-            self.residual[j] = -gradient[j];
-            self.scaled[j] = self.residual[j] / self.diagonal[j];
-            self.search[j] = self.scaled[j];
-        }
-        let mut product = dot(&self.residual, &self.scaled);
-        let target = product * reached.sqrt().clamp(1e-6, 0.1).powi(2);
+        free.iter().for_each(|&j| self.residual[j] = -gradient[j]);
+        preconditioner.apply(&self.residual, &mut self.scaled);
+        free.iter().for_each(|&j| self.search[j] = self.scaled[j]);
+        let mut size = self.inner(free);
+        let target = size * reached.sqrt().clamp(1e-6, 0.1).powi(2);
         for _ in 0..ROUNDS {
-            self.product.fill(0.0);
-            if !programme.hessian_product(y, &self.search, &mut self.product) {
-                break;
-            }
+            product(&self.search, &mut self.product);
             let curvature: f64 = free.iter().map(|&j| self.search[j] * self.product[j]).sum();
-            if curvature.is_nan() || curvature <= 0.0 {
+            if curvature.is_nan() || curvature <= 0.0 || size.is_nan() {
                 break;
             }
-            let alpha = product / curvature;
+            let alpha = size / curvature;
             for &j in free {
-                total[j] += alpha * self.search[j];
+                self.total[j] += alpha * self.search[j];
                 self.residual[j] -= alpha * self.product[j];
-                self.scaled[j] = self.residual[j] / self.diagonal[j];
             }
-            let next = dot(&self.residual, &self.scaled);
+            preconditioner.apply(&self.residual, &mut self.scaled);
+            let next = self.inner(free);
             if next <= target {
                 break;
             }
-            let beta = next / product;
+            let beta = next / size;
             free.iter().for_each(|&j| self.search[j] = self.scaled[j] + beta * self.search[j]);
-            product = next;
+            size = next;
         }
-        if total.iter().any(|t| *t != 0.0) {
-            free.iter().for_each(|&j| self.direction[j] = total[j]);
+        if self.total.iter().any(|t| *t != 0.0) {
+            free.iter().for_each(|&j| self.direction[j] = self.total[j]);
         }
+    }
+
+    fn inner(&self, free: &[usize]) -> f64 {
+        free.iter().map(|&j| self.residual[j] * self.scaled[j]).sum()
     }
 }

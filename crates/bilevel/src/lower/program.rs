@@ -4,7 +4,7 @@ use bilevel_linalg::{Csr, Dense};
 
 use super::Follower;
 use crate::nlp::{Frame, Multipliers, Nlp};
-use crate::problem::{At, Failures, FunctionEvaluator};
+use crate::problem::{At, Failures, FunctionEvaluator, Product};
 use crate::smooth::Smoothing;
 
 /// The quadratic regulariser `weight / 2 * ‖y − centre‖²` on the follower's own variables (§3.1, centred).
@@ -79,13 +79,17 @@ impl<'a> FollowerProgram<'a> {
         self.objective.value(At { x: &self.x, y, smoothing: self.smoothing })
     }
 
-    /// Writes the objective's Hessian times a direction, regulariser included; false where it is not available.
-    pub fn hessian_product(&mut self, y: &[f64], direction: &[f64], out: &mut [f64]) -> bool {
+    /// Hands out products of the objective's Hessian at `y` with directions, regulariser included; false where there are
+    /// none.
+    pub fn with_hessian(&mut self, y: &[f64], run: &mut dyn FnMut(&mut Product<'_>)) -> bool {
         let at = At { x: &self.x, y, smoothing: self.smoothing };
-        let Regulariser { weight, centre } = &self.regulariser;
-        out.fill(0.0);
-        out.iter_mut().zip(direction).take(centre.len()).for_each(|(o, d)| *o = weight * d);
-        self.objective.add_hessian_product(at, direction, None, Some(out))
+        let weight = self.regulariser.weight;
+        self.objective.with_follower_hessian(at, &mut |product| {
+            run(&mut |direction, out| {
+                product(direction, out);
+                out.iter_mut().zip(direction).for_each(|(o, d)| *o += weight * d);
+            });
+        })
     }
 
     /// The weight of the regulariser.

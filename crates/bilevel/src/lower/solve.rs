@@ -2,6 +2,7 @@
 
 use super::composite::CompositeAt;
 use super::{Follower, FollowerProgram, Meter, Regulariser, accelerated, newton, proximal};
+use super::stiff::StiffAndSoft;
 use crate::nlp::{self, Multipliers, interior_point};
 use crate::problem::Failures;
 use crate::set::Set;
@@ -126,11 +127,8 @@ impl<'a> LowerSolver<'a> {
         let (lower, upper) = at.composite().bounds();
         let settings = newton::Settings { tolerance: 1e-10, max_iterations: 100, dense: LARGE, lower, upper };
         let weight = self.program.regulariser_weight();
-        let mut diagonal = |y: &[f64], out: &mut [f64]| {
-            at.diagonal(y, smoothing, out);
-            out.iter_mut().for_each(|d| *d += weight);
-        };
-        let found = newton::minimise(&mut self.program, &start[..m], &settings, &mut diagonal);
+        let mut preconditioner = StiffAndSoft::new(at, smoothing, weight);
+        let found = newton::minimise(&mut self.program, &start[..m], &settings, &mut preconditioner);
         let solved = found.residual <= if m > LARGE { LOOSE } else { EXACT };
         solved.then(|| {
             let solution = self.without_multipliers(LowerStatus::Solved, &found.y, found.residual);

@@ -225,7 +225,7 @@ impl State {
     fn quasi_newton_direction(&mut self, z: &[f64], (lower, upper): (&[f64], &[f64])) {
         let g = &self.gradient;
         for j in 0..z.len() {
-            let near = |bound: f64| (z[j] - bound).abs() <= NEAR * (1.0 + bound.abs());
+            let near = |bound: f64| bound.is_finite() && (z[j] - bound).abs() <= NEAR * (1.0 + bound.abs());
             self.held[j] = (g[j] > 0.0 && near(lower[j])) || (g[j] < 0.0 && near(upper[j]));
             self.direction[j] = if self.held[j] { 0.0 } else { -g[j] };
         }

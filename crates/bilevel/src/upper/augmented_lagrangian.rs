@@ -28,6 +28,18 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// For a stage at this level and so many variables: a stage need not be solved more accurately than its level, and
+    /// where every iteration costs a large lower solve, what is left to do is left to the finishing step.
+    pub fn stage(mu: f64, variables: usize) -> Self {
+        let max_iterations = if variables > MANY { 60 } else { 200 };
+        Self { tolerance: (1e-2 * mu).clamp(1e-6, 1e-3), max_updates: 15, max_iterations }
+    }
+}
+
+/// Variables of both levels from which a stage gets fewer iterations.
+const MANY: usize = 150;
+
 /// What the method found.
 #[derive(Clone, Debug)]
 pub struct Found {
@@ -71,7 +83,7 @@ pub fn solve(
         penalty: if penalty.is_finite() { penalty } else { 1.0 },
         programme,
     };
-    let (mut progress, mut used, mut tolerance) = (f64::INFINITY, 0, 1e-3);
+    let (mut progress, mut used, mut tolerance) = (f64::INFINITY, 0, settings.tolerance.max(1e-3));
     let mut residual = f64::INFINITY;
     for _ in 0..settings.max_updates {
         let inner = projected::Settings {

@@ -279,7 +279,7 @@ impl<'a> SmoothedValue<'a> {
         let mut free = MatrixFree::new(self.problem, programme, &self.failures);
         memory.multipliers.resize(free.equalities().len(), 0.0);
         if self.method == Method::AugmentedLagrangian {
-            let settings = augmented_lagrangian::Settings::default();
+            let settings = augmented_lagrangian::Settings::stage(mu, start.len());
             let found = augmented_lagrangian::solve(&mut free, start, &memory.multipliers, &settings, &mut proceed);
             memory.multipliers.clone_from(&found.multipliers);
             return self.solution(z, found.z, (found.objective, found.multipliers), (found.violation, found.residual));
