@@ -142,6 +142,12 @@ pub struct KktPoint {
     pub smoothing: String,
     /// How v_mu was computed: `quadratic`, `pool`, `soft-pool`, `entropic`, `moreau`.
     pub value_model: String,
+    /// The weight of the regulariser `weight / 2 * ‖y − centre‖²` in v_mu; 0 for models without one.
+    pub regulariser_weight: f64,
+    /// Its centre; empty for models without one.
+    pub regulariser_centre: NamedValues,
+    /// Centre and radius of the ball to which an unbounded Y was cut, for models that integrate over Y.
+    pub region: Option<(Vec<f64>, f64)>,
     /// Estimated error of v_mu that the model's own computation leaves: violation and complementarity are known up to it.
     pub value_error: f64,
     /// Estimated error of its gradient, in the largest component: the stationarity residual is known up to |lambda| times

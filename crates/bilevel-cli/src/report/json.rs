@@ -161,6 +161,14 @@ fn kkt(point: &KktPoint) -> Value {
     }
     out.insert("smoothing".into(), json!(point.smoothing));
     out.insert("value_model".into(), json!(point.value_model));
+    if point.regulariser_weight > 0.0 {
+        let regulariser =
+            json!({"weight": number(point.regulariser_weight), "centre": named(&point.regulariser_centre)});
+        out.insert("regulariser".into(), regulariser);
+    }
+    if let Some((centre, radius)) = &point.region {
+        out.insert("region".into(), json!({"centre": centre, "radius": number(*radius)}));
+    }
     Value::Object(out)
 }
 

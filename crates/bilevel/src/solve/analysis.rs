@@ -2,10 +2,11 @@
 
 use crate::expr::Blocks;
 use crate::expr::structure::{Block, Convexity, Sample, Structure, VariableBounds, sampled_convexity};
-use crate::lower::Follower;
+use crate::lower::{Composite, Follower};
 use crate::problem::{At, Failures, FunctionEvaluator, Problem, Side};
 use crate::smooth::Smoothing;
 use crate::upper::{Leader, Levels};
+use std::sync::Arc;
 
 /// What is known of the follower's convexity in y.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,9 +50,18 @@ impl Analysis {
         let upper = facts(problem.leader(), &bounds, Block::Both);
         let joint = facts(problem.follower(), &bounds, Block::Both);
         let concave_in_leader = is_concave_in_leader(problem, &bounds);
-        let follower = Follower::direct(problem);
+        let mut follower = Follower::direct(problem);
+        if lower.convex && !lower.smooth {
+            follower.composite = Composite::new(problem, &bounds).map(Arc::new);
+        }
         let leader = Leader::new(problem, &follower, upper.smooth);
-        let exact_follower = if lower.smooth { Some(follower.clone()) } else { Follower::epigraph(problem, &bounds) };
+        let exact_follower = if lower.smooth {
+            Some(follower.clone())
+        } else if follower.composite.is_some() && follower.m > LARGE {
+            None
+        } else {
+            Follower::epigraph(problem, &bounds)
+        };
         let exact_leader = exact_follower.as_ref().map(|follower| Leader::new(problem, follower, upper.smooth));
         let levels = Levels { follower, leader, exact_follower, exact_leader, convex: lower.convex };
         Self {
@@ -88,6 +98,9 @@ impl Sample for Sampler<'_> {
         self.0.value(At { x, y, smoothing: Smoothing::EXACT })
     }
 }
+
+/// Followers with more variables have no epigraph form where their objective's parts give exact answers.
+const LARGE: usize = 150;
 
 struct Facts {
     smooth: bool,
