@@ -163,6 +163,8 @@ pub struct KktPoint {
 pub struct Stationarity {
     /// The residual, relative to 1 + the size of the leader's gradient.
     pub residual: f64,
+    /// The radius of the ball around x that the measure looks at, where it has one.
+    pub radius: Option<f64>,
     /// The measure, such as `polish kkt`.
     pub measure: String,
     /// What it rests on.
@@ -316,8 +318,10 @@ pub struct Work {
     pub upper_evaluations: u64,
     /// Solves of the follower's problem.
     pub lower_solves: u64,
-    /// Evaluations of a hyper-objective.
+    /// Evaluations of a hyper-objective by the method.
     pub hyper_evaluations: u64,
+    /// Evaluations of a hyper-objective for the certificate.
+    pub certificate_evaluations: u64,
     /// Wall-clock time.
     pub seconds: f64,
 }

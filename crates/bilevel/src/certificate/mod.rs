@@ -13,15 +13,23 @@
 //! modulus.rs        weak convexity of phi, as observed
 //! projection.rs     projections on S(x) for these
 //! segments.rs       segments at shrinking lengths for these
+//! clarke.rs         stationarity of phi_o: the shortest subgradient found around x
+//! moreau.rs         stationarity of phi_p: a bound of the Moreau envelope's gradient
+//! goldstein.rs      the hull of subgradients around x, which is weaker
+//! black_box.rs      stationarity of phi_o from values alone
 //! kkt.rs            the residuals (2.7) of a point of (VFP_epsilon^mu), multipliers by least squares
 //! ```
 
+mod black_box;
+mod clarke;
 mod constants;
 mod error_bound;
 mod feasibility;
 mod follower_gap;
+mod goldstein;
 mod kkt;
 mod modulus;
+mod moreau;
 mod projection;
 mod segments;
 mod set_smoothness;
@@ -30,12 +38,16 @@ mod verify;
 mod violation;
 mod words;
 
+pub use black_box::{BlackBoxCheck, BlackBoxSettings, black_box};
+pub use clarke::{ClarkeCheck, clarke};
 pub use constants::{Constant, Constants, Source};
 pub use error_bound::ErrorBound;
 pub use feasibility::jointly_feasible;
 pub use follower_gap::{FollowerCheck, check_follower};
+pub use goldstein::{goldstein, goldstein_stationarity};
 pub use kkt::check_kkt;
 pub use modulus::{ObservedModulus, observed_modulus};
+pub use moreau::{MoreauCheck, MoreauSettings, moreau};
 pub use projection::AnswerProjector;
 pub use segments::Segment;
 pub use set_smoothness::{ScaleRow, SetSmoothness, SetSmoothnessSettings, Triple, set_smoothness};

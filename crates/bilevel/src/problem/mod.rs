@@ -170,6 +170,19 @@ impl Problem {
         VariableBounds::new(&x.0, &x.1, &y.0, &y.1).unwrap_or_else(|_| VariableBounds::unbounded(self.n(), self.m()))
     }
 
+    /// The same follower under a leader without constraints that minimises component `k` of `function`; `None` if there is
+    /// no such component.
+    pub(crate) fn with_leader_objective(&self, function: &Function, k: usize) -> Option<Self> {
+        let objective = match function {
+            Function::Formula { expr, .. } if function.len() > 1 => {
+                Function::formula(&expr.index(k), self.n(), self.m())?
+            }
+            _ => function.clone(),
+        };
+        let leader = Side { objective, sense: Sense::Minimize, constraints: Vec::new(), ..self.leader.clone() };
+        Some(Self { leader, ..self.clone() })
+    }
+
     /// The start (x, y) given by the user, if any.
     pub fn start(&self) -> Option<(&[f64], &[f64])> {
         self.start.as_ref().map(|(x, y)| (x.as_slice(), y.as_slice()))

@@ -331,7 +331,10 @@ impl Chooser<'_> {
             residual.filter(|residual| *residual <= self.options.tolerance || levels.exact_follower.is_none())
         {
             let measure = "generators of the subdifferential of F(x, y(x)) on the answer's manifold".to_string();
-            return (Some(Stationarity { residual, measure, rigor: Rigor::Estimated }), Multipliers::default());
+            return (
+                Some(Stationarity { residual, radius: None, measure, rigor: Rigor::Estimated }),
+                Multipliers::default(),
+            );
         }
         let (leader, follower, smoothing) = levels.multiplied(self.options.smoothing);
         if follower.size() > LARGEST_SYSTEM {
@@ -362,6 +365,7 @@ impl Chooser<'_> {
         };
         let stationarity = residual.map(|(residual, measure)| Stationarity {
             residual,
+            radius: None,
             measure: measure.to_string(),
             rigor: Rigor::Estimated,
         });

@@ -13,6 +13,7 @@
 //! ```
 
 mod augmented_lagrangian;
+pub mod hyper;
 mod implicit;
 mod leader;
 mod matrix_free;
