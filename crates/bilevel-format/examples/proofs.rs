@@ -246,7 +246,8 @@ fn hyper(cases: &[Case]) {
         }) && seconds <= 1.0;
         done += usize::from(fine);
         if !fine {
-            let shown = found.map(|h| (h.optimistic_lower, h.optimistic_upper, h.pessimistic_lower, h.pessimistic_upper));
+            let shown =
+                found.map(|h| (h.optimistic_lower, h.optimistic_upper, h.pessimistic_lower, h.pessimistic_upper));
             println!("  {}: {shown:?} in {seconds:.3} s", case.name);
         }
     }

@@ -30,6 +30,9 @@ pub fn check_kkt<'a>(
     }
     programme.begin_stage(point.mu, point.epsilon, &z);
     programme.model().resume(&point.regulariser);
+    if let Some(region) = &point.region {
+        programme.model().resume_region(region);
+    }
     let gap = programme.gap(&z);
     let width = z.len();
     let rows = programme.frame().constraint_upper.len();
@@ -47,6 +50,7 @@ pub fn check_kkt<'a>(
     let others = tied_rows(&mut programme, &value_row, &point.x)?;
     let (stationarity, multiplier) = stationarity(&gradient, &value_row, &others, &normals, point.multiplier)?;
     let slack = gap - point.epsilon;
+    let errors = programme.value_at(&point.x).map_or((f64::NAN, f64::NAN), |v| (v.value_error, v.gradient_error));
     let active = slack > -ACTIVE.min(0.1 * point.epsilon);
     Some(KktPoint {
         x: NamedValues::new(&problem.leader().blocks, &point.x),
@@ -60,6 +64,8 @@ pub fn check_kkt<'a>(
         epsilon: point.epsilon,
         smoothing: family.name().to_string(),
         value_model: point.value_model.to_string(),
+        value_error: errors.0,
+        gradient_error: errors.1,
         ennamcq_margin: if active { normals.distance(&value_row)? } else { f64::INFINITY },
     })
 }

@@ -99,7 +99,11 @@ pub fn statements(
     }
     let proved = certificate.follower_gap.as_ref().is_some_and(|gap| gap.rigor != Rigor::Estimated);
     if let (Some(search), false) = (search, proved) {
-        lines.push(format!("estimated ({}): no better answer than by {:.1e} was found", search.by, search.gap.max(0.0)));
+        lines.push(format!(
+            "estimated ({}): no better answer than by {:.1e} was found",
+            search.by,
+            search.gap.max(0.0)
+        ));
     }
     if let (Attitude::Pessimistic, Some(proof)) = (attitude, proof)
         && proof.hyper.is_none()

@@ -95,6 +95,11 @@ impl Follower {
         full
     }
 
+    /// Another objective over the same variables and constraints.
+    pub fn with_objective(&self, objective: Function) -> Self {
+        Self { objective, ..self.clone() }
+    }
+
     /// Number of variables ỹ.
     pub fn size(&self) -> usize {
         self.lower.len()

@@ -95,6 +95,37 @@ impl<'a> FollowerProgram<'a> {
             }
         }
     }
+
+    /// Adds the mixed second derivatives ∇²_xỹ of the Lagrangian f − constraintsᵀ c, applied to a direction in ỹ.
+    pub fn add_mixed_product(&mut self, y: &[f64], constraints: &[f64], direction: &[f64], out: &mut [f64]) {
+        let at = At { x: &self.x, y, smoothing: self.smoothing };
+        let mut product = vec![0.0; out.len()];
+        self.objective.hessian_product(at, &[1.0], direction, Some(&mut product), None);
+        out.iter_mut().zip(&product).for_each(|(o, p)| *o += p);
+        let mut first = 0;
+        for function in &mut self.functions {
+            let weights: Vec<f64> = constraints[first..first + function.len()].iter().map(|u| -u).collect();
+            first += function.len();
+            if weights.iter().any(|&w| w != 0.0) {
+                function.hessian_product(at, &weights, direction, Some(&mut product), None);
+                out.iter_mut().zip(&product).for_each(|(o, p)| *o += p);
+            }
+        }
+    }
+
+    /// Adds the gradient in x of rowsᵀ A (x, ỹ) + constraintsᵀ c(x, ỹ).
+    pub fn add_constraint_gradient_x(&mut self, y: &[f64], rows: &[f64], constraints: &[f64], out: &mut [f64]) {
+        let at = At { x: &self.x, y, smoothing: self.smoothing };
+        self.rows_x.transpose_mul_add(1.0, rows, out);
+        let mut first = 0;
+        for function in &mut self.functions {
+            let weights = &constraints[first..first + function.len()];
+            first += function.len();
+            if weights.iter().any(|&w| w != 0.0) {
+                function.add_gradient(at, weights, Some(out), None);
+            }
+        }
+    }
 }
 
 impl Nlp for FollowerProgram<'_> {

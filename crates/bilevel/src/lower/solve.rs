@@ -17,6 +17,8 @@ pub enum LowerStatus {
     Unbounded,
     /// NaN, or no progress.
     Numerical,
+    /// The follower was solved, but what was asked about its value could not be computed accurately enough.
+    Unreliable,
 }
 
 /// A local minimiser of the follower's problem at a fixed x.

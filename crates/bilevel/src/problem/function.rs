@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bilevel_linalg::Dense;
 
-use crate::expr::{Expr, Tape, Workspace};
+use crate::expr::{Blocks, Expr, Tape, Workspace};
 use crate::smooth::Smoothing;
 
 /// A user's code could not evaluate a function.
@@ -114,6 +114,14 @@ impl Function {
     /// Whether there are no components.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether any of the blocks' variables occur; a user's own code may use all.
+    pub fn depends_on(&self, blocks: Blocks) -> bool {
+        match self {
+            Function::Formula { tape, .. } => tape.depends().meets(blocks),
+            Function::Custom(_) => true,
+        }
     }
 
     /// The formula, unless it is a user's own code.
@@ -236,6 +244,38 @@ impl<'a> FunctionEvaluator<'a> {
         let (x, y) = row.split_at_mut(at.x.len());
         self.add_gradient(at, &seed, Some(x), Some(y));
         self.seed = seed;
+    }
+
+    /// Writes the Hessian of the weighted sum of all components applied to the direction (0, `direction`), as far as the
+    /// rows of x and of y are asked for; NaN where a user's code fails. `direction` may be longer than needed, the rows
+    /// of y must be as many as the function's own y.
+    pub fn hessian_product(
+        &mut self,
+        at: At<'_>,
+        weights: &[f64],
+        direction: &[f64],
+        x: Option<&mut [f64]>,
+        y: Option<&mut [f64]>,
+    ) {
+        let n = at.x.len();
+        let (own, direction) = (&at.y[..self.followers], &direction[..self.followers]);
+        match self.function {
+            Function::Formula { tape, .. } => {
+                let mut evaluation = tape.evaluate(&mut self.workspace, at.x, own, at.smoothing);
+                evaluation.hessian(weights).product(None, Some(direction), x, y);
+            }
+            Function::Custom(code) => {
+                let out = (&mut self.gradient_x[..], &mut self.gradient_y[..]);
+                let product = custom_hessian_column(code.as_ref(), at, (n, own), direction, out);
+                let scale = if self.failures.or_nan(product).is_nan() { f64::NAN } else { weights[0] };
+                for (wanted, own) in [(x, &self.gradient_x), (y, &self.gradient_y)] {
+                    if let Some(wanted) = wanted {
+                        wanted.fill(0.0);
+                        add(scale, own, wanted);
+                    }
+                }
+            }
+        }
     }
 
     /// Adds the rows of the Hessian of the weighted sum that belong to y: row j of it to row `first + j` of `out`, whose

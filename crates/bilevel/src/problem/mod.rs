@@ -22,7 +22,8 @@ pub use function::{At, CallbackError, Failures, Function, FunctionEvaluator, Obj
 pub use model::{Comparison, Declaration, Model, ModelError};
 pub use system::{Place, System, SystemBuilder};
 
-use crate::set::Set;
+use crate::expr::structure::VariableBounds;
+use crate::set::{ConvexSet, Set};
 
 /// Whether a level minimises or maximises, as the user wrote it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -148,6 +149,25 @@ impl Problem {
     /// m, the number of the follower's variables; at least 1.
     pub fn m(&self) -> usize {
         self.follower.dimension()
+    }
+
+    /// The same problem with another follower's objective (minimised).
+    pub(crate) fn with_lower_objective(&self, objective: Function) -> Self {
+        let mut out = self.clone();
+        (out.follower.objective, out.follower.sense) = (objective, Sense::Minimize);
+        out
+    }
+
+    /// The bounding boxes of both levels' sets.
+    pub fn variable_bounds(&self) -> VariableBounds {
+        let of = |side: &Side| {
+            let d = side.dimension();
+            let (mut lower, mut upper) = (vec![f64::NEG_INFINITY; d], vec![f64::INFINITY; d]);
+            side.set.bounding_box(&mut lower, &mut upper);
+            (lower, upper)
+        };
+        let (x, y) = (of(&self.leader), of(&self.follower));
+        VariableBounds::new(&x.0, &x.1, &y.0, &y.1).unwrap_or_else(|_| VariableBounds::unbounded(self.n(), self.m()))
     }
 
     /// The start (x, y) given by the user, if any.

@@ -277,7 +277,8 @@ impl Formulas {
             None => return true,
             Some(natural) => task.domain = natural,
         }
-        let limits = Limits { nodes: self.affordable(settings.nodes.min(2000), &task), delta: 0.0, ..Limits::default() };
+        let limits =
+            Limits { nodes: self.affordable(settings.nodes.min(2000), &task), delta: 0.0, ..Limits::default() };
         self.m <= LARGE && Prover::new(&task, limits).run(starts).ended == Ended::Empty
     }
 

@@ -63,7 +63,8 @@ fn verdicts() {
     let lower = "-x[0]*exp(-(y[0] + 1)^2) - exp(-(y[0] - 1)^2)";
     let mirrlees = problem(1, 1, "(x[0] - 2)^2 + (y[0] - 1)^2", lower, &["x[0] - 2"], &[], (-5.0, 5.0), (-2.0, 2.0));
     let f = Formulas::new(&mirrlees).unwrap();
-    let check = |x: f64, y: f64| f.check(&[x], &[y], Claim::Optimistic, &Tolerances::default(), &Settings::default()).unwrap();
+    let check =
+        |x: f64, y: f64| f.check(&[x], &[y], Claim::Optimistic, &Tolerances::default(), &Settings::default()).unwrap();
     let answer = |x: f64, guess: f64| {
         let proof = f.follower(&[x], Some(&[guess]), &Settings::default()).unwrap();
         proof.bound.strict.unwrap().point[0]

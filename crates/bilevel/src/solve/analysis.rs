@@ -3,8 +3,7 @@
 use crate::expr::Blocks;
 use crate::expr::structure::{Block, Convexity, Sample, Structure, VariableBounds, sampled_convexity};
 use crate::lower::Follower;
-use crate::problem::{At, Failures, Function, FunctionEvaluator, Problem, Side};
-use crate::set::ConvexSet;
+use crate::problem::{At, Failures, FunctionEvaluator, Problem, Side};
 use crate::smooth::Smoothing;
 use crate::upper::{Leader, Levels};
 
@@ -28,6 +27,12 @@ pub struct Analysis {
     pub smooth: bool,
     /// Whether all of the leader's functions are smooth.
     pub leader_smooth: bool,
+    /// Whether the follower's objective and constraints are convex in (x, y) together, by composition rules.
+    pub jointly_convex: bool,
+    /// Whether the follower's objective is concave in x for every y, by composition rules.
+    pub concave_in_leader: bool,
+    /// Whether all of the follower's functions are smooth in (x, y).
+    pub jointly_smooth: bool,
     /// Whether a follower's constraint depends on x.
     pub coupled_lower: bool,
     /// Whether a leader's constraint depends on y.
@@ -39,9 +44,11 @@ pub struct Analysis {
 impl Analysis {
     /// Looks at a problem.
     pub fn new(problem: &Problem) -> Self {
-        let bounds = bounds(problem);
+        let bounds = problem.variable_bounds();
         let lower = facts(problem.follower(), &bounds, Block::Follower);
         let upper = facts(problem.leader(), &bounds, Block::Both);
+        let joint = facts(problem.follower(), &bounds, Block::Both);
+        let concave_in_leader = is_concave_in_leader(problem, &bounds);
         let follower = Follower::direct(problem);
         let leader = Leader::new(problem, &follower, upper.smooth);
         let exact_follower = if lower.smooth { Some(follower.clone()) } else { Follower::epigraph(problem, &bounds) };
@@ -52,6 +59,9 @@ impl Analysis {
             convexity: if lower.convex { FollowerConvexity::Structure } else { FollowerConvexity::Unknown },
             smooth: lower.smooth,
             leader_smooth: upper.smooth,
+            jointly_convex: joint.convex,
+            concave_in_leader,
+            jointly_smooth: joint.smooth,
             coupled_lower: constraints_depend(problem.follower(), Blocks::LEADER),
             coupled_upper: constraints_depend(problem.leader(), Blocks::FOLLOWER),
             levels,
@@ -79,18 +89,6 @@ impl Sample for Sampler<'_> {
     }
 }
 
-/// The bounding boxes of both levels' sets.
-fn bounds(problem: &Problem) -> VariableBounds {
-    let of = |side: &Side| {
-        let d = side.dimension();
-        let (mut lower, mut upper) = (vec![f64::NEG_INFINITY; d], vec![f64::INFINITY; d]);
-        side.set.bounding_box(&mut lower, &mut upper);
-        (lower, upper)
-    };
-    let (x, y) = (of(problem.leader()), of(problem.follower()));
-    VariableBounds::new(&x.0, &x.1, &y.0, &y.1).unwrap_or_else(|_| VariableBounds::unbounded(problem.n(), problem.m()))
-}
-
 struct Facts {
     smooth: bool,
     convex: bool,
@@ -115,9 +113,12 @@ fn facts(side: &Side, bounds: &VariableBounds, block: Block) -> Facts {
     facts
 }
 
+fn is_concave_in_leader(problem: &Problem, bounds: &VariableBounds) -> bool {
+    let Some(expr) = problem.follower().objective.expr() else { return false };
+    let Ok(structure) = Structure::new(std::slice::from_ref(expr), bounds) else { return false };
+    structure.roots().first().is_some_and(|&root| structure.curvature(root, Block::Leader).is_concave())
+}
+
 fn constraints_depend(side: &Side, on: Blocks) -> bool {
-    side.constraints.iter().any(|constraint| match &constraint.function {
-        Function::Formula { tape, .. } => tape.depends().meets(on),
-        Function::Custom(_) => true,
-    })
+    side.constraints.iter().any(|constraint| constraint.function.depends_on(on))
 }

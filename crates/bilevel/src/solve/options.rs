@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::problem::Attitude;
 use crate::smooth::{self, Family};
+use crate::value::ValueKind;
 
 /// Options of a run; the defaults work without knowing the theory.
 #[derive(Clone, Debug)]
@@ -14,6 +15,8 @@ pub struct Options {
     pub method: Option<String>,
     /// The smoothing family of nonsmooth atoms.
     pub smoothing: &'static dyn Family,
+    /// The model of the value function; `None` lets the solver choose.
+    pub value_model: Option<ValueKind>,
     /// Largest stationarity residual, relative to 1 + the size of the leader's gradient, that counts as solved.
     pub tolerance: f64,
     /// Seed of everything random; the same seed gives the same answer with any number of threads.
@@ -40,6 +43,7 @@ impl Default for Options {
             attitude: Attitude::Optimistic,
             method: None,
             smoothing: &smooth::Chks,
+            value_model: None,
             tolerance: 1e-5,
             seed: 0,
             starts: 6,

@@ -1,7 +1,6 @@
 //! From candidates to an answer: the best one that an independent check of the follower accepts, with its certificate.
 
-use super::portfolio::{Start, value_model};
-use super::{Analysis, Options, without_point};
+use super::{Analysis, Options, models, without_point};
 use crate::certificate::{FollowerCheck, ProvedGap, Verifier, check_kkt, jointly_feasible, violation};
 use crate::lower::{LowerSolver, LowerStatus, Meter, Pool, PoolSettings, Regulariser};
 use crate::observe::Observer;
@@ -9,7 +8,8 @@ use crate::problem::{At, Failures, FunctionEvaluator, NamedValues, Place, Proble
 use crate::set::ConvexSet;
 use crate::smooth::Smoothing;
 use crate::solution::{Certificate, Multipliers, Rigor, Solution, Stationarity, Status, Verdict, Work};
-use crate::upper::{Candidate, Run, Schedule, optimality_residual};
+use crate::upper::{Candidate, Run, optimality_residual};
+use crate::value::ValueKind;
 
 /// Largest violation, relative to 1 + the point's size, of a solved problem.
 const VIOLATION: f64 = 1e-6;
@@ -307,11 +307,12 @@ impl Chooser<'_> {
 
     fn kkt(&self, run: &Run, work: &mut Work) -> Option<crate::solution::KktPoint> {
         let point = run.smoothed.as_ref()?;
-        let (x, y) = (point.x.clone(), point.y.clone());
-        let start = Start { x, y, schedule: Schedule::direct(0), seed: self.options.seed.wrapping_add(FRESH) };
+        let seed = models::Seed { x: &point.x, y: &point.y, seed: self.options.seed.wrapping_add(FRESH) };
+        let kind = ValueKind::by_name(point.value_model)?;
         let levels = &self.analysis.levels;
         let meter = Meter::unlimited();
-        let model = value_model(&levels.follower, self.analysis, self.options, &start, self.failures, &meter);
+        let model =
+            models::value_model(kind, &levels.follower, self.analysis, self.options, seed, self.failures, &meter);
         let point = check_kkt(self.problem, levels, point, model, self.options.smoothing, self.failures);
         work.lower_solves += meter.used();
         point

@@ -18,4 +18,4 @@ pub use implicit::implicit;
 pub use leader::Leader;
 pub use polish::{PolishSettings, Polished, optimality_residual, polish};
 pub use programme::{ValueFunctionProgramme, joint_frame};
-pub use smoothed_value::{Candidate, Levels, Run, Schedule, SmoothedPoint, SmoothedValue};
+pub use smoothed_value::{Candidate, Levels, Models, Purpose, Run, Schedule, SmoothedPoint, SmoothedValue};

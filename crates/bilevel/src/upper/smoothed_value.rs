@@ -8,7 +8,7 @@ use crate::observe::{Observer, Stage};
 use crate::problem::{At, Failures, FunctionEvaluator, Problem};
 use crate::set::ConvexSet;
 use crate::smooth::{Family, Smoothing};
-use crate::value::ValueModel;
+use crate::value::{Region, ValueModel};
 
 /// The levels (mu_k, epsilon_k), decreasing.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +24,17 @@ impl Schedule {
     /// Starts at small levels: finds other basins than the homotopy does.
     pub fn direct(variables: usize) -> Self {
         if variables > FEW { Self::levels(&[1e-2, 1e-4], variables) } else { Self::levels(&[1e-3, 1e-6], variables) }
+    }
+
+    /// For the entropic model: mu only down to 1e-5, where the integrals are still cheap, and epsilon = 8 mu, since v_ent
+    /// may lie below v; the polish does the rest.
+    pub fn entropic() -> Self {
+        Self([1.0, 1e-2, 1e-4, 1e-5].map(|mu| (mu, 8.0 * mu)).to_vec())
+    }
+
+    /// The same, started at small levels.
+    pub fn entropic_direct() -> Self {
+        Self([1e-3, 1e-5].map(|mu| (mu, 8.0 * mu)).to_vec())
     }
 
     fn levels(mu: &[f64], variables: usize) -> Self {
@@ -80,6 +91,8 @@ pub struct SmoothedPoint {
     pub value_model: &'static str,
     /// The regulariser in force.
     pub regulariser: Regulariser,
+    /// The region to which an unbounded Y was cut, if it was.
+    pub region: Option<Region>,
 }
 
 /// What one start of the method gives.
@@ -103,6 +116,18 @@ pub struct Run {
     pub upper_evaluations: u64,
 }
 
+/// What a value model is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The smoothed, relaxed programme.
+    Search,
+    /// The polish, which keeps f(x, y) within rounding of v(x).
+    Polish,
+}
+
+/// Makes value models for a follower.
+pub type Models<'m, 'a> = dyn Fn(&'a Follower, Purpose) -> Box<dyn ValueModel + 'a> + 'm;
+
 /// The method, for one problem.
 pub struct SmoothedValue<'a> {
     /// The problem.
@@ -123,16 +148,10 @@ pub struct SmoothedValue<'a> {
 
 impl<'a> SmoothedValue<'a> {
     /// Runs from (x, y); `models` makes the value models: one for the smoothed programme, one for the polish.
-    pub fn run(
-        &self,
-        start: (&[f64], &[f64]),
-        models: &dyn Fn(&'a Follower) -> Box<dyn ValueModel + 'a>,
-        observer: &dyn Observer,
-        number: usize,
-    ) -> Run {
+    pub fn run(&self, start: (&[f64], &[f64]), models: &Models<'_, 'a>, observer: &dyn Observer, number: usize) -> Run {
         let mut run = Run::default();
         let levels = self.levels;
-        let model = models(&levels.follower);
+        let model = models(&levels.follower, Purpose::Search);
         let mut programme =
             ValueFunctionProgramme::new(&levels.leader, &levels.follower, model, self.family, &self.failures);
         let Some(mut z) = self.start(start, &mut programme, &mut run) else { return run };
@@ -256,18 +275,12 @@ impl<'a> SmoothedValue<'a> {
             epsilon,
             value_model: programme.model().name(),
             regulariser: programme.model().regulariser(),
+            region: programme.model().region(),
         });
     }
 
     /// Adds the candidates: the polished point, and exact answers of the follower at the x reached.
-    fn finish(
-        &self,
-        run: &mut Run,
-        z: &[f64],
-        models: &dyn Fn(&'a Follower) -> Box<dyn ValueModel + 'a>,
-        observer: &dyn Observer,
-        number: usize,
-    ) {
+    fn finish(&self, run: &mut Run, z: &[f64], models: &Models<'_, 'a>, observer: &dyn Observer, number: usize) {
         let (n, m) = (self.problem.n(), self.problem.m());
         let (x, y) = (&z[..n], &z[n..n + m]);
         let follower = self.levels.exact_follower.as_ref().unwrap_or(&self.levels.follower);
@@ -366,11 +379,11 @@ impl<'a> SmoothedValue<'a> {
         (leader, follower): (&'a Leader, &'a Follower),
         (x, y): (&[f64], &[f64]),
         answer: &LowerSolution,
-        models: &dyn Fn(&'a Follower) -> Box<dyn ValueModel + 'a>,
+        models: &Models<'_, 'a>,
     ) -> Option<Polished> {
         let smoothing = self.final_smoothing();
         let from = follower.extend(x, y);
-        let mut value = (!self.levels.convex).then(|| models(follower));
+        let mut value = (!self.levels.convex).then(|| models(follower, Purpose::Polish));
         if let Some(value) = &mut value {
             value.begin_stage(smoothing.mu(), y);
             value.suggest(&from);
