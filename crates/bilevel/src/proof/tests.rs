@@ -24,6 +24,7 @@ fn a_convex_follower_without_bounds_needs_no_artificial_box() {
 fn an_unbounded_follower_shows_on_the_artificial_face() {
     let proof = formulas(1, "-y[0]", &[], FREE).follower(&[0.0], Some(&[5.0]), &Settings::default()).unwrap();
     assert_eq!((proof.artificial.clone(), proof.on_artificial_face.clone()), (vec![0], vec![0]), "{proof:?}");
+    assert!(proof.ray.is_some_and(|ray| ray.direction == [1.0] && ray.slope >= 1.0));
 }
 
 #[test]
