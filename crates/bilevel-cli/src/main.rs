@@ -39,6 +39,8 @@ enum Command {
     Bench(Box<command::bench::Arguments>),
     /// Reads a problem, says what its structure is and which method `solve` would take, and checks derivatives.
     Check(Box<command::check::Arguments>),
+    /// Shows what holds at one x: the follower's value and answers, and both hyper-objectives with their intervals.
+    Evaluate(Box<command::evaluate::Arguments>),
     /// Solves a problem and prints the answer with its certificate.
     Solve(Box<command::solve::Arguments>),
     /// Checks a point that anyone found: recomputes everything, says what is proved, and refutes it where it is wrong.
@@ -79,6 +81,7 @@ fn main() -> ExitCode {
     let outcome = match &arguments.command {
         Command::Bench(arguments) => command::bench::run(arguments),
         Command::Check(arguments) => command::check::run(arguments),
+        Command::Evaluate(arguments) => command::evaluate::run(arguments),
         Command::Solve(arguments) => command::solve::run(arguments),
         Command::Verify(arguments) => command::verify::run(arguments),
     };

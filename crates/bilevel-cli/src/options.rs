@@ -7,6 +7,7 @@ use anyhow::{Context as _, anyhow};
 use bilevel::problem::{Attitude, Problem};
 use bilevel::smooth;
 use bilevel::solve::{METHODS, Options};
+use bilevel::value::ValueKind;
 use bilevel_format::FileOptions;
 
 use crate::Failure;
@@ -23,6 +24,9 @@ pub struct RunOptions {
     /// The smoothing family of nonsmooth functions.
     #[arg(long, value_name = "NAME")]
     smoothing: Option<String>,
+    /// The model of the value function: quadratic, pool, soft-pool, entropic or moreau; without it one is chosen.
+    #[arg(long, value_name = "NAME", value_parser = ValueKind::ALL.map(ValueKind::name))]
+    value_model: Option<String>,
     /// By how much the follower's answer may miss its optimum.
     #[arg(long, value_name = "ETA")]
     follower_tolerance: Option<f64>,
@@ -71,6 +75,8 @@ impl RunOptions {
         if let Some(name) = self.smoothing.as_deref().or_else(|| file.text("smoothing")) {
             options.smoothing = smooth::by_name(name).ok_or_else(|| unknown_smoothing(self, file, name))?;
         }
+        let value_model = self.value_model.as_deref().or_else(|| file.text("value_model"));
+        options.value_model = value_model.and_then(ValueKind::by_name);
         let number = |own: Option<f64>, key: &str| own.or_else(|| file.number(key));
         if let Some(eta) = number(self.follower_tolerance, "follower_tolerance") {
             options.follower_tolerance = checked("follower-tolerance", eta, eta >= 0.0)?;

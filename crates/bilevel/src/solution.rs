@@ -140,8 +140,19 @@ pub struct KktPoint {
     pub epsilon: f64,
     /// The smoothing family's name.
     pub smoothing: String,
-    /// How v_mu was computed: `quadratic`, `pool`.
+    /// How v_mu was computed: `quadratic`, `pool`, `soft-pool`, `entropic`, `moreau`.
     pub value_model: String,
+    /// The weight of the regulariser `weight / 2 * ‖y − centre‖²` in v_mu; 0 for models without one.
+    pub regulariser_weight: f64,
+    /// Its centre; empty for models without one.
+    pub regulariser_centre: NamedValues,
+    /// Centre and radius of the ball to which an unbounded Y was cut, for models that integrate over Y.
+    pub region: Option<(Vec<f64>, f64)>,
+    /// Estimated error of v_mu that the model's own computation leaves: violation and complementarity are known up to it.
+    pub value_error: f64,
+    /// Estimated error of its gradient, in the largest component: the stationarity residual is known up to |lambda| times
+    /// that.
+    pub gradient_error: f64,
     /// Distance of 0 to `grad f_mu - (grad v_mu, 0) + N`: the margin of ENNAMCQ where the constraint is active, infinite
     /// where it is not.
     pub ennamcq_margin: f64,

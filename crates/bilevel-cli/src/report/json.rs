@@ -156,11 +156,21 @@ fn kkt(point: &KktPoint) -> Value {
         ("mu", point.mu),
         ("epsilon", point.epsilon),
         ("ennamcq_margin", point.ennamcq_margin),
+        ("value_error", point.value_error),
+        ("gradient_error", point.gradient_error),
     ] {
         insert(&mut out, key, number(value));
     }
     out.insert("smoothing".into(), json!(point.smoothing));
     out.insert("value_model".into(), json!(point.value_model));
+    if point.regulariser_weight > 0.0 {
+        let regulariser =
+            json!({"weight": number(point.regulariser_weight), "centre": named(&point.regulariser_centre)});
+        out.insert("regulariser".into(), regulariser);
+    }
+    if let Some((centre, radius)) = &point.region {
+        out.insert("region".into(), json!({"centre": centre, "radius": number(*radius)}));
+    }
     Value::Object(out)
 }
 
@@ -172,7 +182,7 @@ fn measured(measured: &Measured) -> Option<Value> {
     Some(Value::Object(out))
 }
 
-fn rigor(out: &mut Map<String, Value>, rigor: &Rigor) {
+pub(super) fn rigor(out: &mut Map<String, Value>, rigor: &Rigor) {
     out.insert("rigor".into(), json!(rigor.name()));
     if let Rigor::Conditional(on) = rigor {
         out.insert("on".into(), json!(on));
@@ -187,7 +197,7 @@ fn attitude(attitude: Attitude) -> &'static str {
 }
 
 /// Every variable by name, always as an array.
-fn named(values: &NamedValues) -> Value {
+pub(super) fn named(values: &NamedValues) -> Value {
     let entry = |(name, values): &(String, Vec<f64>)| {
         let entries: Vec<Value> = values.iter().map(|&v| number(v).unwrap_or(Value::Null)).collect();
         (name.clone(), Value::from(entries))
@@ -195,14 +205,14 @@ fn named(values: &NamedValues) -> Value {
     Value::Object(values.0.iter().map(entry).collect())
 }
 
-fn insert(out: &mut Map<String, Value>, key: &str, value: Option<Value>) {
+pub(super) fn insert(out: &mut Map<String, Value>, key: &str, value: Option<Value>) {
     if let Some(value) = value {
         out.insert(key.to_string(), value);
     }
 }
 
 /// A number; infinities as strings, NaN as nothing. Minus zero is zero.
-fn number(value: f64) -> Option<Value> {
+pub(super) fn number(value: f64) -> Option<Value> {
     if value.is_nan() {
         None
     } else if value.is_infinite() {

@@ -118,7 +118,7 @@ fn certificate(out: &mut String, certificate: &Certificate) {
     }
 }
 
-fn variables(out: &mut String, values: Option<&NamedValues>) {
+pub(super) fn variables(out: &mut String, values: Option<&NamedValues>) {
     for (name, values) in values.iter().flat_map(|values| &values.0) {
         let shown: Vec<String> = values.iter().take(SHOWN).map(|&v| number(v)).collect();
         let rest = if values.len() > SHOWN { format!(", … ({} entries)", values.len()) } else { String::new() };
@@ -126,14 +126,14 @@ fn variables(out: &mut String, values: Option<&NamedValues>) {
     }
 }
 
-fn line(out: &mut String, label: &str, text: &str) {
+pub(super) fn line(out: &mut String, label: &str, text: &str) {
     let label = if label.chars().count() > 16 && text.contains('(') { format!("{label}:") } else { label.to_string() };
     // Writing to a string cannot fail.
     let _ = writeln!(out, "{label:<16} {text}");
 }
 
 /// Seven decimals, or seven digits where the number is very large or small.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     if value.abs() < 1e-10 {
         "0".to_string()
     } else if (1e-4..1e7).contains(&value.abs()) {
@@ -146,6 +146,6 @@ fn number(value: f64) -> String {
 }
 
 /// Two digits of an error.
-fn small(value: f64) -> String {
+pub(super) fn small(value: f64) -> String {
     if value == 0.0 { "0".to_string() } else { format!("{value:.1e}") }
 }

@@ -97,13 +97,7 @@ impl<'a> Verifier<'a> {
 
     /// Violation, follower gap, bounds of φ, verdict, witness and statements. `search` is what [`Verifier::search`] found
     /// at this point.
-    pub fn certificate(
-        &self,
-        x: &[f64],
-        y: &[f64],
-        attitude: Attitude,
-        search: Option<&FollowerCheck>,
-    ) -> Certificate {
+    pub fn certificate(&self, x: &[f64], y: &[f64], attitude: Attitude, search: Option<&FollowerCheck>) -> Certificate {
         let violation = violation(self.problem, x, y, self.failures);
         let settings = Settings { nodes: FINAL_NODES, gap: GAP, ..Settings::default() };
         let claim = match attitude {
@@ -152,9 +146,7 @@ impl<'a> Verifier<'a> {
                 let by = "interval branch and bound in a box".to_string();
                 Some(Measured { value, rigor: Rigor::Conditional(vec!["box".to_string()]), by })
             }
-            (None, Some(search)) => {
-                Some(Measured { value: estimate, rigor: Rigor::Estimated, by: search.by.clone() })
-            }
+            (None, Some(search)) => Some(Measured { value: estimate, rigor: Rigor::Estimated, by: search.by.clone() }),
             (None, None) => None,
         };
         let Some(search) = search else { return };

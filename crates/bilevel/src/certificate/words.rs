@@ -99,7 +99,11 @@ pub fn statements(
     }
     let proved = certificate.follower_gap.as_ref().is_some_and(|gap| gap.rigor != Rigor::Estimated);
     if let (Some(search), false) = (search, proved) {
-        lines.push(format!("estimated ({}): no better answer than by {:.1e} was found", search.by, search.gap.max(0.0)));
+        lines.push(format!(
+            "estimated ({}): no better answer than by {:.1e} was found",
+            search.by,
+            search.gap.max(0.0)
+        ));
     }
     if let (Attitude::Pessimistic, Some(proof)) = (attitude, proof)
         && proof.hyper.is_none()
@@ -122,6 +126,18 @@ fn about_proof(problem: &Problem, proof: &PointProof, lines: &mut Vec<String>) {
         lines.push("the search for better answers stopped at its budget".to_string());
     }
     let names = &problem.follower().blocks;
+    if let Some(ray) = &follower.ray {
+        let list: Vec<_> = ray
+            .direction
+            .iter()
+            .enumerate()
+            .filter(|(_, d)| **d != 0.0)
+            .map(|(j, d)| format!("{} by {d}", variable(names, j)))
+            .collect();
+        let text = "the follower has no optimal answer at this x: its objective falls without end along a ray";
+        lines.push(format!("{text} ({})", list.join(", ")));
+        return;
+    }
     for &j in &follower.on_artificial_face {
         let name = variable(names, j);
         lines.push(format!("the best answer found is at the artificial end of {name}: the follower may be unbounded"));
@@ -153,6 +169,9 @@ fn about_proof(problem: &Problem, proof: &PointProof, lines: &mut Vec<String>) {
 }
 
 fn about_gap(problem: &Problem, follower: &FollowerProof) -> String {
+    if follower.ray.is_some() {
+        return "the follower's optimal value is minus infinity (plus infinity for a maximum)".to_string();
+    }
     if follower.empty {
         return "the follower has no feasible answer at exactly this x".to_string();
     }

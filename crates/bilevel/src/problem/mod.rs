@@ -18,7 +18,7 @@ mod model;
 mod system;
 
 pub use block::{Block, NamedValues};
-pub use function::{At, CallbackError, Failures, Function, FunctionEvaluator, Objective};
+pub use function::{At, CallbackError, Failures, Function, FunctionEvaluator, Objective, Product};
 pub use model::{Comparison, Declaration, Model, ModelError};
 pub use system::{Place, System, SystemBuilder};
 
@@ -149,6 +149,13 @@ impl Problem {
     /// m, the number of the follower's variables; at least 1.
     pub fn m(&self) -> usize {
         self.follower.dimension()
+    }
+
+    /// The same problem with another follower's objective (minimised).
+    pub(crate) fn with_lower_objective(&self, objective: Function) -> Self {
+        let mut out = self.clone();
+        (out.follower.objective, out.follower.sense) = (objective, Sense::Minimize);
+        out
     }
 
     /// The bounding boxes of both levels' sets.

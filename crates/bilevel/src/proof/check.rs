@@ -144,6 +144,7 @@ impl Formulas {
             .violated(&sweep, Level::Leader, &point, accepted)
             .or_else(|| self.violated(&sweep, Level::Follower, &point, accepted))
             .or_else(|| better(&follower, tolerances))
+            .or_else(|| self.farther_out(x, &follower, tolerances))
             .or_else(|| self.better_in_relaxed_set(x, y, &follower, tolerances, settings));
         let mut hyper = None;
         if claim != Claim::Answer && witness.is_none() {
@@ -231,6 +232,18 @@ impl Formulas {
         let answer = Candidate { violation: delta, ..answer };
         (answer.value.hi() < f.lo() - tolerances.loose_gap * (1.0 + f.mag()))
             .then_some(Witness::Better { answer, tier: Tier::Within })
+    }
+
+    /// A better answer further along a ray on which f falls without end.
+    fn farther_out(&self, x: &[f64], follower: &FollowerProof, tolerances: &Tolerances) -> Option<Witness> {
+        let (f, ray) = (follower.objective?, follower.ray.as_ref()?);
+        [1.0, 1e2, 1e4, 1e6].into_iter().find_map(|t| {
+            let point: Vec<f64> = ray.from.iter().zip(&ray.direction).map(|(y, d)| y + t * d).collect();
+            let (value, violation) = self.answer(x, &point);
+            let value = value.filter(|value| value.hi() < f.lo() - tolerances.gap * (1.0 + f.mag()))?;
+            let answer = Candidate { point, value, violation };
+            (violation <= 0.0).then_some(Witness::Better { answer, tier: Tier::Strict })
+        })
     }
 
     /// An answer that is as good for the follower and worse for the leader: the worst η-optimal one, moved to the

@@ -4,7 +4,7 @@
 //! point that was found. The bound of the optimistic problem is one of the pessimistic problem too.
 
 use super::portfolio::{self, Start};
-use super::{Analysis, Options, Watch, select};
+use super::{Analysis, Options, Watch, models, select};
 use crate::observe::{Observer as _, Stage};
 use crate::problem::{Attitude, Failures, NamedValues, Problem};
 use crate::proof::global::{GlobalProof, GlobalSearch, GlobalSettings, Incumbent};
@@ -72,8 +72,7 @@ pub fn no_point(problem: &Problem, watch: &Watch<'_>) -> Option<u64> {
 pub fn write_infeasible(solution: &mut Solution, nodes: u64) {
     solution.status = Status::Infeasible;
     solution.message = "proved: there is no bilevel-feasible point".to_string();
-    solution.certificate.global =
-        Some(GlobalBound { bound: f64::INFINITY, gap: None, rigor: Rigor::Proved, nodes });
+    solution.certificate.global = Some(GlobalBound { bound: f64::INFINITY, gap: None, rigor: Rigor::Proved, nodes });
 }
 
 fn boxes(options: &Options) -> usize {
@@ -123,7 +122,8 @@ impl Turns<'_> {
     fn polished(&self, incumbent: &Incumbent) -> Vec<(Vec<f64>, Vec<f64>)> {
         let variables = self.problem.n() + self.problem.m();
         let (x, y) = (incumbent.x.clone(), incumbent.y.clone());
-        let start = Start { x, y, schedule: Schedule::direct(variables), seed: self.options.seed };
+        let (schedule, value_model) = (Schedule::direct(variables), models::default_kind(self.analysis));
+        let start = Start { x, y, schedule, value_model, seed: self.options.seed };
         let budget = self.options.budget / 20;
         let (problem, analysis) = (self.problem, self.analysis);
         let run: Run = portfolio::run(problem, analysis, self.options, (0, &start), budget, self.watch, self.failures);
@@ -173,13 +173,8 @@ impl Turns<'_> {
         if self.accepted() && !better && !(as_good && !self.proved()) {
             return;
         }
-        let found = select::certify(
-            self.problem,
-            self.analysis,
-            self.options,
-            (&incumbent.x, &incumbent.y),
-            self.failures,
-        );
+        let found =
+            select::certify(self.problem, self.analysis, self.options, (&incumbent.x, &incumbent.y), self.failures);
         let work = self.best.work;
         let kkt = self.best.certificate.kkt.take();
         self.best = found;
@@ -209,8 +204,11 @@ impl Turns<'_> {
         self.take_incumbent(&proof);
         let sense = self.problem.leader().sense;
         let gap = self.accepted().then(|| (self.value() - proof.lower).max(0.0) / self.value().abs().max(1.0));
-        let rigor =
-            if names.is_empty() { Rigor::Proved } else { Rigor::Conditional(vec![format!("box: {}", names.join(", "))]) };
+        let rigor = if names.is_empty() {
+            Rigor::Proved
+        } else {
+            Rigor::Conditional(vec![format!("box: {}", names.join(", "))])
+        };
         let nodes = proof.nodes as u64;
         self.best.certificate.global = Some(GlobalBound { bound: sense.apply(proof.lower), gap, rigor, nodes });
         self.describe(&proof, gap, &names);

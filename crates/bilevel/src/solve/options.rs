@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use crate::problem::Attitude;
 use crate::smooth::{self, Family};
+use crate::upper::Method;
+use crate::value::ValueKind;
 
 /// Options of a run; the defaults work without knowing the theory.
 #[derive(Clone, Debug)]
@@ -14,6 +16,8 @@ pub struct Options {
     pub method: Option<String>,
     /// The smoothing family of nonsmooth atoms.
     pub smoothing: &'static dyn Family,
+    /// The model of the value function; `None` lets the solver choose.
+    pub value_model: Option<ValueKind>,
     /// Largest stationarity residual, relative to 1 + the size of the leader's gradient, that counts as solved.
     pub tolerance: f64,
     /// Seed of everything random; the same seed gives the same answer with any number of threads.
@@ -40,6 +44,7 @@ impl Default for Options {
             attitude: Attitude::Optimistic,
             method: None,
             smoothing: &smooth::Chks,
+            value_model: None,
             tolerance: 1e-5,
             seed: 0,
             starts: 6,
@@ -54,10 +59,35 @@ impl Default for Options {
 }
 
 /// The methods that exist, by name.
-pub const METHODS: [&str; 7] =
-    ["smoothed-value", "bundle", "quasi-newton", "descent", "gradient-sampling", "izom", "izom-literal"];
+pub const METHODS: [&str; 9] = [
+    "smoothed-value",
+    "augmented-lagrangian",
+    "projected-gradient",
+    "bundle",
+    "quasi-newton",
+    "descent",
+    "gradient-sampling",
+    "izom",
+    "izom-literal",
+];
+
+/// The first so many of them work on the value-function programme, the others on phi.
+const VALUE_FUNCTION: usize = 3;
+
+/// Problems with more variables of both levels are solved without dense matrices by default.
+const LARGE: usize = 150;
 
 impl Options {
+    /// How the stages of the value-function programme are solved, for this many variables of both levels.
+    pub(super) fn stages(&self, variables: usize) -> Method {
+        match self.method.as_deref() {
+            Some("augmented-lagrangian") => Method::AugmentedLagrangian,
+            Some("projected-gradient") => Method::ProjectedGradient,
+            None if variables > LARGE => Method::AugmentedLagrangian,
+            _ => Method::Sqp,
+        }
+    }
+
     /// Why these options ask for something that is not handled, if they do.
     pub(super) fn unsupported(&self) -> Option<String> {
         if !(self.follower_tolerance >= 0.0 && self.follower_tolerance.is_finite()) {
@@ -69,7 +99,7 @@ impl Options {
 
     /// Whether a method on phi is needed: for a pessimistic leader, a follower with a tolerance, or by name.
     pub(super) fn on_phi(&self) -> bool {
-        let named = self.method.as_deref().is_some_and(|name| name != METHODS[0]);
+        let named = self.method.as_deref().is_some_and(|name| METHODS.iter().skip(VALUE_FUNCTION).any(|m| *m == name));
         named || self.attitude == Attitude::Pessimistic || self.follower_tolerance > 0.0
     }
 }

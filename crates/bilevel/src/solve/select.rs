@@ -1,7 +1,6 @@
 //! From candidates to an answer: the best one that an independent check of the follower accepts, with its certificate.
 
-use super::portfolio::{Start, value_model};
-use super::{Analysis, Options, without_point};
+use super::{Analysis, Options, models, without_point};
 use crate::certificate::{FollowerCheck, ProvedGap, Verifier, check_kkt, jointly_feasible, violation};
 use crate::lower::{LowerSolver, LowerStatus, Meter, Pool, PoolSettings, Regulariser};
 use crate::observe::Observer;
@@ -9,7 +8,8 @@ use crate::problem::{At, Failures, FunctionEvaluator, NamedValues, Place, Proble
 use crate::set::ConvexSet;
 use crate::smooth::Smoothing;
 use crate::solution::{Certificate, Multipliers, Rigor, Solution, Stationarity, Status, Verdict, Work};
-use crate::upper::{Candidate, Run, Schedule, optimality_residual};
+use crate::upper::{Candidate, Run, optimality_residual, reduced_residual, reducible};
+use crate::value::ValueKind;
 
 /// Largest violation, relative to 1 + the point's size, of a solved problem.
 const VIOLATION: f64 = 1e-6;
@@ -206,10 +206,9 @@ impl Chooser<'_> {
 
     /// The local minimiser of the follower next to y.
     fn settled(&self, x: &[f64], y: &[f64]) -> Vec<f64> {
-        let levels = &self.analysis.levels;
-        let follower = levels.exact_follower.as_ref().unwrap_or(&levels.follower);
+        let (_, follower, smoothing) = self.analysis.levels.exact(self.options.smoothing);
         let mut solver = LowerSolver::new(follower, self.failures, &Meter::unlimited());
-        let found = solver.solve(x, y, self.final_smoothing(), &Regulariser::default());
+        let found = solver.solve(x, y, smoothing, &Regulariser::default());
         if found.status == LowerStatus::Solved { found.y[..y.len()].to_vec() } else { y.to_vec() }
     }
 
@@ -219,8 +218,7 @@ impl Chooser<'_> {
     }
 
     fn final_smoothing(&self) -> Smoothing<'_> {
-        let mu = if self.analysis.levels.exact_follower.is_some() { 0.0 } else { 1e-8 };
-        Smoothing::new(self.options.smoothing, mu)
+        self.analysis.levels.exact(self.options.smoothing).2
     }
 
     fn describe(&self, best: &Checked, run: Option<&Run>, work: &mut Work) -> Solution {
@@ -307,11 +305,12 @@ impl Chooser<'_> {
 
     fn kkt(&self, run: &Run, work: &mut Work) -> Option<crate::solution::KktPoint> {
         let point = run.smoothed.as_ref()?;
-        let (x, y) = (point.x.clone(), point.y.clone());
-        let start = Start { x, y, schedule: Schedule::direct(0), seed: self.options.seed.wrapping_add(FRESH) };
+        let seed = models::Seed { x: &point.x, y: &point.y, seed: self.options.seed.wrapping_add(FRESH) };
+        let kind = ValueKind::by_name(point.value_model)?;
         let levels = &self.analysis.levels;
         let meter = Meter::unlimited();
-        let model = value_model(&levels.follower, self.analysis, self.options, &start, self.failures, &meter);
+        let model =
+            models::value_model(kind, &levels.follower, self.analysis, self.options, seed, self.failures, &meter);
         let point = check_kkt(self.problem, levels, point, model, self.options.smoothing, self.failures);
         work.lower_solves += meter.used();
         point
@@ -320,10 +319,27 @@ impl Chooser<'_> {
     /// The residual of the combined optimality system at the answer, with multipliers from a fresh lower solve.
     fn stationarity(&self, best: &Checked, work: &mut Work) -> (Option<Stationarity>, Multipliers) {
         let levels = &self.analysis.levels;
-        let follower = levels.exact_follower.as_ref().unwrap_or(&levels.follower);
-        let leader = levels.exact_leader.as_ref().unwrap_or(&levels.leader);
-        let smoothing = self.final_smoothing();
         let (x, y) = (&best.candidate.x, &best.candidate.y);
+        let (leader, follower, _) = levels.exact(self.options.smoothing);
+        let set = &self.problem.leader().set;
+        let residual = if reducible(leader, follower) {
+            reduced_residual(set, leader, follower, (x, y), self.failures)
+        } else {
+            None
+        };
+        if let Some(residual) =
+            residual.filter(|residual| *residual <= self.options.tolerance || levels.exact_follower.is_none())
+        {
+            let measure = "generators of the subdifferential of F(x, y(x)) on the answer's manifold".to_string();
+            return (
+                Some(Stationarity { residual, radius: None, measure, rigor: Rigor::Estimated }),
+                Multipliers::default(),
+            );
+        }
+        let (leader, follower, smoothing) = levels.multiplied(self.options.smoothing);
+        if follower.size() > LARGEST_SYSTEM {
+            return (None, Multipliers::default());
+        }
         let meter = Meter::unlimited();
         let mut solver = LowerSolver::new(follower, self.failures, &meter);
         let full = follower.extend(x, y);
@@ -372,8 +388,7 @@ impl Chooser<'_> {
     /// The follower's multipliers by constraint.
     fn multipliers(&self, found: &crate::nlp::Multipliers) -> Multipliers {
         let side = self.problem.follower();
-        let levels = &self.analysis.levels;
-        let follower = levels.exact_follower.as_ref().unwrap_or(&levels.follower);
+        let (_, follower, _) = self.analysis.levels.multiplied(self.options.smoothing);
         if follower.is_lifted() {
             return Multipliers::default();
         }
@@ -388,6 +403,8 @@ impl Chooser<'_> {
     }
 }
 
+/// Followers with more variables are too large for the dense optimality system.
+const LARGEST_SYSTEM: usize = 1500;
 /// Offset of seeds, so that a check never repeats the random numbers of what it checks.
 const FRESH: u64 = 1 << 32;
 

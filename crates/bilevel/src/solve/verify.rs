@@ -55,13 +55,7 @@ impl Problem {
     ///
     /// # Errors
     /// [`PointError`] if a length is wrong or a value is not finite.
-    pub fn verify(
-        &self,
-        x: &[f64],
-        y: &[f64],
-        claims: &Claims,
-        options: &Options,
-    ) -> Result<Solution, PointError> {
+    pub fn verify(&self, x: &[f64], y: &[f64], claims: &Claims, options: &Options) -> Result<Solution, PointError> {
         for (level, given, expected) in [("leader", x, self.n()), ("follower", y, self.m())] {
             if given.len() != expected {
                 return Err(PointError::Length { level, expected, given: given.len() });

@@ -364,14 +364,8 @@ impl GlobalSearch<'_> {
 
     /// Whether an unbounded box is dropped whole, within a small budget.
     fn nothing_in(&mut self, domain: Vec<Interval>) -> bool {
-        let node = Node {
-            domain,
-            lower: f64::NEG_INFINITY,
-            centre: Vec::new(),
-            multipliers: Vec::new(),
-            split: 0,
-            depth: 0,
-        };
+        let node =
+            Node { domain, lower: f64::NEG_INFINITY, centre: Vec::new(), multipliers: Vec::new(), split: 0, depth: 0 };
         let base = self.formulas.relaxation(&[], None, node.domain.clone());
         let mut waiting = vec![Place { node, cuts: Vec::new() }];
         let mut dropped = f64::INFINITY;

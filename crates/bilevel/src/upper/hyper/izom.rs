@@ -94,7 +94,8 @@ pub fn izom(
         if oracle.left() < 2 || count == 0 {
             return trace;
         }
-        let draw = |rng: &mut ChaCha8Rng| if settings.literal { in_unit_ball(n, rng) } else { random_direction(n, rng) };
+        let draw =
+            |rng: &mut ChaCha8Rng| if settings.literal { in_unit_ball(n, rng) } else { random_direction(n, rng) };
         let directions: Vec<Vec<f64>> = (0..count).map(|_| draw(&mut rng)).collect();
         let gradient = match estimate(oracle, set, (&x, delta), directions, workers, &mut warm) {
             Ok(gradient) => gradient,
