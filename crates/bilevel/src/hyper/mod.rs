@@ -17,6 +17,7 @@
 //! user.rs         UserHyper: a user's own function of x
 //! penalty.rs      large convex followers over a set: the penalty path, first derivatives only
 //! baseline/       methods of the literature for the same task, to compare with
+//! directional.rs  one-sided directional derivatives
 //! oracle.rs       a subgradient of phi with constraints
 //! custom.rs       a user's objective with its sign turned
 //! descent.rs      trust-region Newton method for what is left of F on S(x)
@@ -26,6 +27,7 @@ pub mod baseline;
 mod constrained;
 mod custom;
 mod descent;
+mod directional;
 mod eta;
 mod face;
 mod factored;
@@ -43,6 +45,7 @@ mod testing;
 mod tests;
 mod user;
 
+pub use directional::{Directional, directional_derivative};
 pub use route::{Answers, Evaluation, Hyper, HyperSettings};
 pub use user::{UserHyper, UserValue};
 

@@ -70,6 +70,28 @@ pub struct Evaluation {
 }
 
 /// phi_o or phi_p of a problem.
+///
+/// An optimistic phi counts only answers that satisfy the leader's constraints on y; where S(x) has none,
+/// [`HyperFailure::NoAnswer`]. A pessimistic phi is over all of S(x): whether all of it satisfies them is a question of
+/// its own. With `eta > 0` neither looks at them.
+///
+/// ```
+/// use bilevel::hyper::{Answers, Hyper, HyperSettings};
+/// use bilevel::problem::Attitude;
+/// use bilevel::prelude::*;
+///
+/// # fn main() -> Result<(), ModelError> {
+/// let mut model = Model::new();
+/// let x = model.leader("x", 1).free()?;
+/// let y = model.follower("y", 2).free()?;
+/// // The follower only cares for y0 + y1 = x; the leader wants a short y.
+/// let problem = model.upper((&y).norm2sq()).lower((y.sum() - x.index(0)).square()).build()?;
+/// let phi = Hyper::new(&problem, Attitude::Optimistic, &HyperSettings::default());
+/// let found = phi.evaluate_in_full(&[1.0], 1e-8, None);
+/// assert!(found.is_ok_and(|f| f.answers == Answers::Affine { dimension: 1 } && (f.point.value - 0.5).abs() < 1e-12));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Hyper {
     problem: Problem,
@@ -89,7 +111,8 @@ impl Hyper {
     pub fn new(problem: &Problem, attitude: Attitude, settings: &HyperSettings) -> Self {
         let facts = Facts::new(problem);
         let settled = facts.lower.degree <= Degree::Quadratic || facts.lower.curvature.is_convex();
-        let affine = facts.free && facts.lower.smooth && settled && settings.eta <= 0.0;
+        let bound = attitude == Attitude::Optimistic && !facts.coupled.is_empty();
+        let affine = facts.free && facts.lower.smooth && settled && settings.eta <= 0.0 && !bound;
         let factored = if affine { Factored::new(problem, &facts, attitude) } else { None };
         let null_space = affine.then(|| match factored {
             // The fallback of a large follower: nothing is worth computing ahead.
@@ -132,7 +155,7 @@ impl Hyper {
             }
         }
         let large = m > LARGE && self.problem.follower().constraints.is_empty() && self.settings.eta <= 0.0;
-        let by_penalty = large && penalty::applies(&self.facts, self.attitude);
+        let by_penalty = large && penalty::applies(&self.facts, self.attitude) && self.facts.coupled.is_empty();
         if by_penalty && self.facts.lower.degree > Degree::Quadratic {
             return self.by_penalty(x, &start);
         }
