@@ -320,7 +320,7 @@ fn failure(status: LowerStatus, failures: &Failures) -> HyperFailure {
     match status {
         LowerStatus::Infeasible => HyperFailure::NoAnswer,
         LowerStatus::Unbounded => HyperFailure::FollowerUnbounded,
-        LowerStatus::Solved | LowerStatus::Numerical => not_a_number(failures),
+        LowerStatus::Solved | LowerStatus::Numerical | LowerStatus::Unreliable => not_a_number(failures),
     }
 }
 

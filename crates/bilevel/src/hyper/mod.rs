@@ -45,6 +45,8 @@ mod testing;
 mod tests;
 mod user;
 
+pub(crate) use spectrum::Spectrum;
+
 pub use directional::{Directional, directional_derivative};
 pub use route::{Answers, Evaluation, Hyper, HyperSettings};
 pub use user::{UserHyper, UserValue};

@@ -13,7 +13,7 @@ const POSITIVE: f64 = 1e-9;
 
 /// An eigenvalue decomposition of a symmetric matrix with a rank decision.
 #[derive(Clone, Debug)]
-pub(super) struct Spectrum {
+pub(crate) struct Spectrum {
     values: Vec<f64>,
     vectors: Dense,
     /// Eigenvalues before this one count as zero.

@@ -18,7 +18,7 @@ mod model;
 mod system;
 
 pub use block::{Block, NamedValues};
-pub use function::{At, CallbackError, Failures, Function, FunctionEvaluator, Objective};
+pub use function::{At, CallbackError, Failures, Function, FunctionEvaluator, Objective, Product};
 pub use model::{Comparison, Declaration, Model, ModelError};
 pub use system::{Place, System, SystemBuilder};
 

@@ -1,4 +1,4 @@
-use super::check::{Tolerances, Verdict, Witness};
+use super::check::{Claim, Tolerances, Verdict, Witness};
 use super::follower::Settings;
 use super::interval::Interval;
 use super::minimum::{Ended, Tier};
@@ -62,7 +62,8 @@ fn verdicts() {
     let lower = "-x[0]*exp(-(y[0] + 1)^2) - exp(-(y[0] - 1)^2)";
     let mirrlees = problem(1, 1, "(x[0] - 2)^2 + (y[0] - 1)^2", lower, &["x[0] - 2"], &[], (-5.0, 5.0), (-2.0, 2.0));
     let f = Formulas::new(&mirrlees).unwrap();
-    let check = |x: f64, y: f64| f.check(&[x], &[y], true, &Tolerances::default(), &Settings::default()).unwrap();
+    let check =
+        |x: f64, y: f64| f.check(&[x], &[y], Claim::Optimistic, &Tolerances::default(), &Settings::default()).unwrap();
     let answer = |x: f64, guess: f64| {
         let proof = f.follower(&[x], Some(&[guess]), &Settings::default()).unwrap();
         proof.bound.strict.unwrap().point[0]
@@ -85,7 +86,6 @@ fn verdicts() {
     // At x = 1 both wells are equally deep: the answer is undecided.
     let tie = check(1.0, answer(1.0, 0.957));
     assert!(tie.hyper.unwrap().undecided_by() > 1.5, "both wells are answers");
-    assert!(!wrong.statements().is_empty());
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn existence_on_equations_without_exact_solutions() {
     assert_eq!(tier, Tier::Existence, "{proof:?}");
     assert!(answer.value.contains(2.0 * root) && answer.value.width() < 1e-9, "{answer:?}");
     // The other solution is refuted by it.
-    let wrong = f.check(&[0.0], &[-root, -root], false, &Tolerances::default(), &Settings::default()).unwrap();
+    let wrong = f.check(&[0.0], &[-root, -root], Claim::Answer, &Tolerances::default(), &Settings::default()).unwrap();
     assert!(matches!(wrong.witness, Some(Witness::Better { tier: Tier::Existence, .. })), "{wrong:?}");
     // Nothing is claimed where there is no solution.
     let rows = ["y[0]^2 + y[1]^2 - 1", "1 - y[0]^2 - y[1]^2", "y[0] + y[1] - 1.5", "1.5 - y[0] - y[1]"];
