@@ -28,7 +28,8 @@ impl ObjectiveFacts {
         };
         let Some(&root) = structure.roots().first() else { return unknown };
         let degree = structure.degree(root, Block::Follower);
-        let form = if degree <= Degree::Quadratic { structure.quadratic(root, Block::Follower) } else { None };
+        let small = bounds.follower().len() <= super::route::LARGEST_DENSE;
+        let form = if small && degree <= Degree::Quadratic { structure.quadratic(root, Block::Follower) } else { None };
         let hessian = form.map(|form| match form.hessian {
             Matrix::Dense(matrix) => matrix.as_ref().clone(),
             Matrix::Sparse(matrix) => matrix.to_dense(),

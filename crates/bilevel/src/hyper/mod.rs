@@ -15,6 +15,7 @@
 //! face.rs         the answers near one minimiser as a polyhedron, and F on it
 //! eta.rs          the same for a follower who takes any answer within eta of the best
 //! user.rs         UserHyper: a user's own function of x
+//! krylov.rs       free quadratic followers with thousands of variables, by Hessian products alone
 //! penalty.rs      large convex followers over a set: the penalty path, first derivatives only
 //! baseline/       methods of the literature for the same task, to compare with
 //! directional.rs  one-sided directional derivatives
@@ -33,6 +34,7 @@ mod face;
 mod factored;
 mod facts;
 mod functions;
+mod krylov;
 mod null_space;
 mod oracle;
 mod penalty;

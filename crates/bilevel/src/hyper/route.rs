@@ -3,7 +3,8 @@
 use super::constrained::Constrained;
 use super::factored::Factored;
 use super::facts::Facts;
-use super::functions::Functions;
+use super::functions::{Functions, sign};
+use super::krylov;
 use super::null_space::NullSpace;
 use super::penalty;
 use super::{End, HyperFailure, HyperObjective, HyperPoint};
@@ -12,6 +13,9 @@ use crate::problem::{Attitude, Problem};
 
 /// Followers over a set alone with more variables are solved without matrices where that is possible.
 const LARGE: usize = 200;
+
+/// Free followers with more variables are solved without matrices.
+pub(super) const LARGEST_DENSE: usize = 3000;
 
 /// How phi is evaluated.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -117,6 +121,7 @@ impl Hyper {
         let null_space = affine.then(|| match factored {
             // The fallback of a large follower: nothing is worth computing ahead.
             Some(_) => NullSpace::default(),
+            None if problem.m() > LARGEST_DENSE => NullSpace::default(),
             None => NullSpace::new(&facts, attitude),
         });
         let constrained = Constrained::new(problem, &facts, attitude);
@@ -159,6 +164,11 @@ impl Hyper {
         if by_penalty && self.facts.lower.degree > Degree::Quadratic {
             return self.by_penalty(x, &start);
         }
+        if m > LARGEST_DENSE
+            && let Some(evaluation) = self.without_matrices(x, &start, by_penalty)?
+        {
+            return Ok(evaluation);
+        }
         if let Some(route) = &self.null_space {
             let mut functions = Functions::new(&self.problem, self.attitude, x);
             let found = route.evaluate(&mut functions, &self.facts, &self.settings, &start)?;
@@ -178,6 +188,18 @@ impl Hyper {
 }
 
 impl Hyper {
+    /// Followers too large for a dense Hessian, where both levels are smooth and convex.
+    fn without_matrices(&self, x: &[f64], start: &[f64], penalty: bool) -> Result<Option<Evaluation>, HyperFailure> {
+        let quadratic = self.null_space.is_some() && self.facts.lower.degree <= Degree::Quadratic;
+        if quadratic && self.facts.lower.curvature.is_convex() && self.facts.upper.is_convex(sign(self.attitude)) {
+            let mut functions = Functions::new(&self.problem, self.attitude, x);
+            if let Some(evaluation) = krylov::evaluate(&mut functions, start)? {
+                return Ok(Some(evaluation));
+            }
+        }
+        if penalty { self.by_penalty(x, start).map(Some) } else { Ok(None) }
+    }
+
     fn by_penalty(&self, x: &[f64], start: &[f64]) -> Result<Evaluation, HyperFailure> {
         let mut functions = Functions::new(&self.problem, self.attitude, x);
         penalty::evaluate(&mut functions, &self.problem.follower().set, start)
