@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use bilevel::problem::{Attitude, Problem};
 use bilevel::solution::{Solution, Status};
+use bilevel::solve::Options;
 
 use crate::options::RunOptions;
 use crate::progress::Progress;
@@ -50,20 +52,34 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         problem = crate::options::with_start(problem, path)?;
     }
     let progress = Progress::new(!arguments.quiet, arguments.history.as_deref())?;
-    let mut solutions = Vec::new();
+    let (mut solutions, mut others) = (Vec::new(), Vec::new());
+    let both = attitudes.len() > 1;
     for attitude in attitudes {
         let mut options = arguments.options.resolve(&file.options, attitude)?;
         options.global = arguments.global;
         options.gap = arguments.gap.unwrap_or(options.gap);
-        solutions.push(problem.solve_observed(&options, &progress));
+        let solution = problem.solve_observed(&options, &progress);
+        others.push(if both { other_value(&problem, &solution, &options) } else { None });
+        solutions.push(solution);
     }
     let text = if arguments.json {
-        report::json::solutions(&solutions)
+        report::json::solutions(&solutions, &others)
     } else {
-        report::table::solutions(&solutions, &file.known)
+        report::table::solutions(&solutions, &others, &file.known)
     };
     deliver(&text, arguments.output.as_deref())?;
     Ok(exit_code(&solutions))
+}
+
+/// What the leader would get at the answer's x with the other attitude.
+fn other_value(problem: &Problem, solution: &Solution, options: &Options) -> Option<f64> {
+    let x: Vec<f64> = solution.x.as_ref()?.0.iter().flat_map(|(_, values)| values.iter().copied()).collect();
+    let values = problem.values_at(&x, options);
+    let other = match solution.attitude {
+        Attitude::Optimistic => values.pessimistic,
+        Attitude::Pessimistic => values.optimistic,
+    };
+    other.bracket.map(|bracket| bracket.value)
 }
 
 /// A positive number on the command line.

@@ -46,7 +46,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         }
     }
     let text = if arguments.json {
-        report::json::solutions(&solutions)
+        report::json::solutions(&solutions, &[])
     } else {
         report::table::verdicts(&solutions, &file.known)
     };

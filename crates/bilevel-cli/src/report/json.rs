@@ -5,11 +5,24 @@ use bilevel::problem::{Attitude, NamedValues};
 use bilevel::solution::{Certificate, GlobalBound, KktPoint, Measured, Phi, PhiBounds, Rigor, Solution, Witness};
 use serde_json::{Map, Value, json};
 
-/// The text to print for one or several solutions.
-pub fn solutions(solutions: &[Solution]) -> String {
+/// The text to print for one or several solutions; `others` are the values of the other attitude at the same x, where they
+/// are wanted.
+pub fn solutions(solutions: &[Solution], others: &[Option<f64>]) -> String {
+    let with_other = |(k, one): (usize, &Solution)| {
+        let mut value = solution(one);
+        let other = others.get(k).copied().flatten().and_then(number);
+        if let (Some(out), Some(upper)) = (value.as_object_mut(), other) {
+            let name = attitude(match one.attitude {
+                Attitude::Optimistic => Attitude::Pessimistic,
+                Attitude::Pessimistic => Attitude::Optimistic,
+            });
+            out.insert("other_attitude".into(), json!({"attitude": name, "upper": upper}));
+        }
+        value
+    };
     let value = match solutions {
-        [one] => solution(one),
-        several => json!({"schema": 1, "solutions": several.iter().map(solution).collect::<Vec<_>>()}),
+        [one] => with_other((0, one)),
+        several => json!({"schema": 1, "solutions": several.iter().enumerate().map(with_other).collect::<Vec<_>>()}),
     };
     // Serialising a value with string keys cannot fail.
     let mut text = serde_json::to_string_pretty(&value).unwrap_or_default();

@@ -10,8 +10,21 @@ use bilevel_format::Known;
 const SHOWN: usize = 8;
 
 /// The text to print for one or several solutions of a problem.
-pub fn solutions(solutions: &[Solution], known: &Known) -> String {
-    let tables: Vec<String> = solutions.iter().map(|s| solution(s, known)).collect();
+///
+/// `others` are the values of the other attitude at the same x, where they are wanted.
+pub fn solutions(solutions: &[Solution], others: &[Option<f64>], known: &Known) -> String {
+    let table = |(k, s): (usize, &Solution)| {
+        let mut out = solution(s, known);
+        if let Some(value) = others.get(k).copied().flatten() {
+            let label = match s.attitude {
+                Attitude::Optimistic => "worst case here",
+                Attitude::Pessimistic => "best case here",
+            };
+            line(&mut out, label, &number(value));
+        }
+        out
+    };
+    let tables: Vec<String> = solutions.iter().enumerate().map(table).collect();
     tables.join("\n")
 }
 

@@ -170,14 +170,17 @@ impl Problem {
         VariableBounds::new(&x.0, &x.1, &y.0, &y.1).unwrap_or_else(|_| VariableBounds::unbounded(self.n(), self.m()))
     }
 
-    /// The same follower under a leader without constraints that minimises component `k` of `function`; `None` if there is
-    /// no such component.
-    pub(crate) fn with_leader_objective(&self, function: &Function, k: usize) -> Option<Self> {
+    /// The same follower under a leader without constraints that minimises component `k` of `function`, or its negative;
+    /// `None` if that is no formula.
+    pub(crate) fn with_leader_objective(&self, function: &Function, k: usize, negative: bool) -> Option<Self> {
         let objective = match function {
-            Function::Formula { expr, .. } if function.len() > 1 => {
-                Function::formula(&expr.index(k), self.n(), self.m())?
+            Function::Custom(_) if !negative && k == 0 => function.clone(),
+            Function::Custom(_) => return None,
+            Function::Formula { expr, .. } => {
+                let part = if function.len() > 1 { expr.index(k) } else { expr.sum() };
+                let part = if negative { -&part } else { part };
+                Function::formula(&part, self.n(), self.m())?
             }
-            _ => function.clone(),
         };
         let leader = Side { objective, sense: Sense::Minimize, constraints: Vec::new(), ..self.leader.clone() };
         Some(Self { leader, ..self.clone() })

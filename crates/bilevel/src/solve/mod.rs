@@ -38,7 +38,6 @@ pub use verify::{Claims, PointError};
 use std::time::{Duration, Instant};
 
 use crate::evaluate;
-use crate::hyper::HyperFailure;
 use crate::lower::{LowerStatus, Meter};
 use crate::observe::{Observer, Silent, Stage};
 use crate::problem::{Failures, Problem};
@@ -59,17 +58,6 @@ impl Problem {
         let mut solution = solve(self, options, &watch);
         solution.work.seconds = clock.elapsed().as_secs_f64();
         solution
-    }
-}
-
-impl Problem {
-    /// What the leader gets at `x` (n entries) for the attitude of `options`, in the user's sense: F at the follower's best
-    /// or worst answer for the leader. An estimate; nothing is proved of it.
-    ///
-    /// # Errors
-    /// Why there is no value: no answer of the follower, or F is unbounded over its answers.
-    pub fn value_at(&self, x: &[f64], options: &Options) -> Result<f64, HyperFailure> {
-        hyper::value_at(self, x, options)
     }
 }
 

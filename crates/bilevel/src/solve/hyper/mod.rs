@@ -14,7 +14,7 @@ mod report;
 
 use super::{Analysis, Options, Watch, portfolio, without_point};
 use crate::evaluate::Workers;
-use crate::hyper::{Hyper, HyperFailure, HyperObjective, HyperSettings};
+use crate::hyper::{HyperFailure, HyperSettings};
 use crate::problem::{Attitude, Failures, Problem};
 use crate::solution::{Solution, Status};
 use crate::upper::hyper::{
@@ -266,14 +266,4 @@ fn nowhere(problem: &Problem, options: &Options, ending: &Ending) -> Solution {
         _ => (Status::Budget, "no point was found within the budget".to_string()),
     };
     without_point(problem, options, status, message)
-}
-
-/// What the leader gets at `x` for an attitude, in the user's sense: the follower's best or worst answer there.
-///
-/// # Errors
-/// Why there is no value.
-pub fn value_at(problem: &Problem, x: &[f64], options: &Options) -> Result<f64, HyperFailure> {
-    let settings = HyperSettings { seed: options.seed, eta: options.follower_tolerance, ..HyperSettings::default() };
-    let point = Hyper::new(problem, options.attitude, &settings).evaluate(x, ACCURACIES.0, None)?;
-    Ok(problem.leader().sense.apply(point.value))
 }

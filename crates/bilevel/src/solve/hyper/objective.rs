@@ -43,15 +43,17 @@ impl<'a> Penalised<'a> {
                 own.push((function, constraint.is_equality()));
                 continue;
             }
-            if attitude == Attitude::Optimistic || constraint.is_equality() {
-                let kind = if constraint.is_equality() { "an equality" } else { "a constraint" };
-                let label = &constraint.label;
-                return Err(format!("methods on phi do not handle {kind} of the leader that depends on y: `{label}`"));
+            // An optimistic leader's choice among the answers respects them: phi_o itself takes care.
+            if attitude == Attitude::Optimistic {
+                continue;
             }
+            let signs: &[bool] = if constraint.is_equality() { &[false, true] } else { &[false] };
             for k in 0..function.len() {
-                let part = problem.with_leader_objective(function, k);
-                let part = part.ok_or_else(|| format!("component {k} of `{}` cannot be taken", constraint.label))?;
-                worst.push(Hyper::new(&part, Attitude::Pessimistic, settings));
+                for &negative in signs {
+                    let part = problem.with_leader_objective(function, k, negative);
+                    let part = part.ok_or_else(|| format!("the worst case of `{}` is not handled", constraint.label))?;
+                    worst.push(Hyper::new(&part, Attitude::Pessimistic, settings));
+                }
             }
         }
         let hyper = Hyper::new(problem, attitude, settings);

@@ -1,0 +1,158 @@
+//! Pessimistic leaders, infima that are not attained, and methods on phi, through the public face.
+
+use bilevel::prelude::*;
+
+fn pessimistic() -> Options {
+    Options { attitude: Attitude::Pessimistic, threads: 1, ..Options::default() }
+}
+
+fn first(values: &Option<bilevel::problem::NamedValues>, name: &str) -> f64 {
+    values.as_ref().and_then(|v| v.get(name)).and_then(|v| v.first().copied()).unwrap_or(f64::NAN)
+}
+
+/// At x = 0 the follower is indifferent.
+fn ties() -> Result<Problem, ModelError> {
+    let mut model = Model::new();
+    let x = model.leader("x", 1).within(Bounds::new(0.0, 1.0)?)?;
+    let y = model.follower("y", 1).within(Bounds::new(-1.0, 1.0)?)?;
+    model.upper((&x - &y).sum()).lower((&x * &y).sum()).start(&[0.5], &[0.0]).build()
+}
+
+#[test]
+fn ties_go_against_a_pessimist() -> Result<(), ModelError> {
+    let solution = ties()?.solve(&pessimistic());
+    assert!((solution.upper.unwrap_or(f64::NAN) - 1.0).abs() < 1e-6, "{solution:?}");
+    assert!((first(&solution.y, "y") + 1.0).abs() < 1e-6);
+    Ok(())
+}
+
+#[test]
+fn an_infimum_that_no_point_reaches_is_named() -> Result<(), ModelError> {
+    let mut model = Model::new();
+    let x = model.leader("x", 1).within(Bounds::new(-5.0, 5.0)?)?;
+    let y = model.follower("y", 1).within(Bounds::new(-2.0, 2.0)?)?;
+    let problem = model
+        .upper((&x - 2.0).square().sum() + (&y - 1.0).square().sum())
+        .lower(-(&x * (-(&y + 1.0).square()).exp()).sum() - (-(&y - 1.0).square()).exp().sum())
+        .start(&[1.0], &[1.0])
+        .build()?;
+    let solution = problem.solve(&pessimistic());
+    assert_eq!(solution.status, Status::NotAttained, "{solution:?}");
+    let (infimum, upper) = (solution.infimum.unwrap_or(f64::NAN), solution.upper.unwrap_or(f64::NAN));
+    assert!((infimum - 1.001_805_9).abs() < 1e-5, "{infimum}");
+    assert!(upper >= infimum && upper <= infimum + 1e-3);
+    assert!(first(&solution.x, "x") < 1.0);
+    Ok(())
+}
+
+#[test]
+fn a_worst_case_without_bound_is_unbounded() -> Result<(), ModelError> {
+    let mut model = Model::new();
+    let x = model.leader("x", 1).within(Bounds::new(-5.0, 5.0)?)?;
+    let y = model.follower("y", 2).free()?;
+    let problem = model
+        .upper((&x - 1.0).square().sum() + y.norm2sq())
+        .lower((y.sum() - x.sum()).square())
+        .build()?;
+    assert_eq!(problem.solve(&pessimistic()).status, Status::Unbounded);
+    Ok(())
+}
+
+/// F = x, f constant, y in [0, 1], G: 1 - x - y <= 0. An optimist takes x = 0 with y = 1; a pessimist has to expect y = 0.
+#[test]
+fn all_answers_have_to_satisfy_a_pessimists_constraints() -> Result<(), ModelError> {
+    let mut model = Model::new();
+    let x = model.leader("x", 1).within(Bounds::new(0.0, 3.0)?)?;
+    let y = model.follower("y", 1).within(Bounds::new(0.0, 1.0)?)?;
+    let problem = model
+        .upper(x.sum())
+        .lower((&y * 0.0).sum())
+        .upper_constraint("cover", &x + &y, Comparison::AtLeast, 1.0)
+        .build()?;
+    let solution = problem.solve(&pessimistic());
+    assert!((solution.upper.unwrap_or(f64::NAN) - 1.0).abs() < 1e-5, "{solution:?}");
+    Ok(())
+}
+
+/// The follower is free and undecided: phi_p(x) = x² - x + |x| + x²/4 + 1/4 at y = (x, ...) by hand below.
+#[test]
+fn kinked_phi_p_is_solved_with_a_conditional_certificate() -> Result<(), ModelError> {
+    let mut model = Model::new();
+    let x = model.leader("x", 1).free()?;
+    let y = model.follower("y", 2).free()?;
+    let (u, z) = (y.index(0), y.index(1));
+    // phi_p = (x - 0.3)² + max over z of x z - (|z| - 1)_+²  =  (x - 0.3)² + |x| + x²/4.
+    let well = (z.abs() - 1.0).plus().square();
+    let problem = model
+        .upper((x.index(0) - 0.3).square() + &x.index(0) * &z - well)
+        .lower((&u - x.index(0)).square())
+        .start(&[2.0], &[0.0, 0.0])
+        .build()?;
+    let options = Options { starts: 1, tolerance: 1e-3, ..pessimistic() };
+    let solution = problem.solve(&options);
+    assert_eq!(solution.status, Status::Solved, "{solution:?}");
+    assert!(first(&solution.x, "x").abs() < 1e-4 && (solution.upper.unwrap_or(f64::NAN) - 0.09).abs() < 1e-4);
+    let stationarity = solution.certificate.stationarity.as_ref();
+    assert!(stationarity.is_some_and(|s| s.rigor.name() == "conditional" && s.measure == "moreau"), "{stationarity:?}");
+    Ok(())
+}
+
+/// Example 1 of Chen, Li & So: flat on the left, and the theory does not apply.
+#[test]
+fn example_1_from_three_starts() -> Result<(), ModelError> {
+    let problem = |start: f64| -> Result<Problem, ModelError> {
+        let mut model = Model::new();
+        let x = model.leader("x", 1).free()?;
+        let y = model.follower("y", 2).within(Bounds::uniform(2, 0.0, 1.0)?)?;
+        model
+            .upper(-y.sum())
+            .lower((y.index(0) - x.index(0)).square() + (y.index(1) - 2.0).square())
+            .start(&[start], &[0.5, 0.5])
+            .build()
+    };
+    let single = Options { starts: 1, ..pessimistic() };
+    let left = problem(-1.0)?.solve(&single);
+    assert!((left.upper.unwrap_or(f64::NAN) + 1.0).abs() < 1e-9 && left.message.contains("not guaranteed"), "{left:?}");
+    let kink = problem(0.0)?.solve(&single);
+    assert!((kink.upper.unwrap_or(f64::NAN) + 2.0).abs() < 1e-6, "{kink:?}");
+    let many = problem(-1.0)?.solve(&pessimistic());
+    assert!((many.upper.unwrap_or(f64::NAN) + 2.0).abs() < 1e-6, "{many:?}");
+    Ok(())
+}
+
+/// With a tolerance eta = 1/10 the follower of F = y, f = y² on [-1, 1] answers up to sqrt(1/10).
+#[test]
+fn a_follower_with_a_tolerance() -> Result<(), ModelError> {
+    let mut model = Model::new();
+    let x = model.leader("x", 1).within(Bounds::new(-1.0, 1.0)?)?;
+    let y = model.follower("y", 1).within(Bounds::new(-2.0, 2.0)?)?;
+    let problem = model.upper(y.sum() + x.norm2sq()).lower((&y - &x).norm2sq()).build()?;
+    let options = Options { follower_tolerance: 0.1, tolerance: 1e-3, ..pessimistic() };
+    let solution = problem.solve(&options);
+    // phi_p = x + sqrt(0.1) + x²: least at x = -1/2.
+    assert!((solution.upper.unwrap_or(f64::NAN) - (0.1f64.sqrt() - 0.25)).abs() < 1e-4, "{solution:?}");
+    assert!(matches!(solution.status, Status::Solved | Status::Feasible), "{solution:?}");
+    Ok(())
+}
+
+#[test]
+fn methods_on_phi_by_name() -> Result<(), ModelError> {
+    for method in ["quasi-newton", "descent", "bundle", "gradient-sampling", "izom"] {
+        let mut model = Model::new();
+        let x = model.leader("x", 2).within(Bounds::uniform(2, -3.0, 3.0)?)?;
+        let y = model.follower("y", 2).free()?;
+        let problem = model.upper((&y - 1.0).norm2sq() + x.norm2sq()).lower((&y - &x).norm2sq()).build()?;
+        let options = Options {
+            method: Some(method.to_string()),
+            tolerance: 1e-2,
+            starts: 1,
+            budget: 2000,
+            threads: 1,
+            ..Options::default()
+        };
+        let solution = problem.solve(&options);
+        assert!((solution.upper.unwrap_or(f64::NAN) - 1.0).abs() < 1e-3, "{method}: {solution:?}");
+        assert!(solution.work.hyper_evaluations > 0);
+    }
+    Ok(())
+}
