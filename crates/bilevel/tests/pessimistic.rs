@@ -67,7 +67,7 @@ fn all_answers_have_to_satisfy_a_pessimists_constraints() -> Result<(), ModelErr
     let problem = model
         .upper(x.sum())
         .lower((&y * 0.0).sum())
-        .upper_constraint("cover", &x + &y, Comparison::AtLeast, 1.0)
+        .upper_subject_to((&x + &y).at_least(1.0))
         .build()?;
     let solution = problem.solve(&pessimistic());
     assert!((solution.upper.unwrap_or(f64::NAN) - 1.0).abs() < 1e-5, "{solution:?}");

@@ -60,6 +60,8 @@ const SCALES: [f64; 3] = [1e-2, 1e-3, 1e-4];
 /// Growth per step of the scales that raises the alarm, and the least modulus that can.
 const GROWTH: f64 = 5.0;
 const SUSPICIOUS: f64 = 10.0;
+/// Points closer to x than this, relative to 1 + ‖x‖, may have the subgradient of another piece.
+const CLOSE: f64 = 1e-6;
 /// Evaluations in a row that do not improve the bound by a tenth.
 const PATIENCE: usize = 25;
 
@@ -81,6 +83,17 @@ pub fn moreau(
     let (probes, alarm) = probe(&mut oracle, set, &at, settings.seed);
     let lower = probes.iter().find(|(z, scale)| is_lower(&at, z, *scale, &oracle)).map(|(z, _)| z.x.clone());
     cuts.extend(probes.iter().filter_map(|(z, _)| cut(z)));
+    // Next to a kink a subgradient may be that of the other piece: what contradicts phi(x) so close by is no cut.
+    let size = 1.0 + x.iter().map(|v| v * v).sum::<f64>().sqrt();
+    let honest = |c: &Cut| {
+        let (mut at_x, mut square) = (c.value, 0.0);
+        for ((s, p), x) in c.slope.iter().zip(&c.point).zip(x) {
+            at_x += s * (x - p);
+            square += (x - p) * (x - p);
+        }
+        square.sqrt() > CLOSE * size || at_x <= at.value
+    };
+    cuts.retain(honest);
     let model = ProximalModel::new(set);
     let noise = oracle.noise(at.value);
     let mut best: Option<(MoreauBound, f64)> = None;
@@ -100,7 +113,11 @@ pub fn moreau(
         }
         let Ok(sample) = oracle.evaluate(&next) else { break };
         let Some(new) = cut(&sample) else { break };
-        cuts.push(new);
+        if honest(&new) {
+            cuts.push(new);
+        } else {
+            idle += PATIENCE;
+        }
     }
     let (bound, rho) = best?;
     Some(MoreauCheck {

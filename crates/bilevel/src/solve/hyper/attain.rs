@@ -82,19 +82,18 @@ fn along(oracle: &mut Oracle<'_>, at: &Sample, line: &Line<'_>, reach: f64, size
     if !(far.value - at.value > LEAST * scale + JUMP * slope * reach) {
         return None;
     }
+    // Half the jump tells the sides apart; where phi has no value the jump is infinite, and any large value will do.
+    let half = 0.5 * (far.value - at.value).min(1e3 * scale);
     let (mut low, mut high, mut nearest, mut beyond) = (0.0, reach, at.clone(), far.value);
     while high - low > 1e-9 * size {
         let middle = 0.5 * (low + high);
         let sample = line.value(oracle, middle)?;
-        if sample.value - nearest.value > 0.5 * (beyond - nearest.value) {
-            (high, beyond) = (middle, sample.value);
+        if sample.value - at.value > half {
+            high = middle;
+            beyond = if sample.value.is_finite() { sample.value } else { beyond };
         } else {
             (low, nearest) = (middle, sample);
         }
-    }
-    let height = beyond - nearest.value;
-    if !(height > LEAST * scale) {
-        return None;
     }
     // Attained on the low side: phi does not decrease towards the jump.
     let step = 1e-4 * size;

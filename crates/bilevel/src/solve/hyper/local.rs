@@ -71,14 +71,15 @@ pub fn run(
     let mut x = start.to_vec();
     let mut ending = Ending::Budget;
     for _ in 0..=LEAVES {
-        let before = oracle.used();
         ending = once(method, oracle, set, &x, (tolerance, options), curvature);
         let Some(best) = oracle.best().cloned() else { return ending };
-        if !matches!(ending, Ending::Stationary | Ending::Stalled) {
+        // A run that converged rarely ends at a concave kink; one that did not move may have begun at one.
+        let moved = best.x != x;
+        let exploring = tolerance > options.tolerance;
+        if moved || exploring || !matches!(ending, Ending::Stationary | Ending::Stalled) {
             return ending;
         }
-        // A run that did not move may have begun at a kink; one that converged rarely ends at one.
-        let pairs = if oracle.used() - before <= 3 { x.len().min(24) + 1 } else { 1 };
+        let pairs = x.len().min(24) + 1;
         match lower_point(oracle, set, &best, tolerance, (pairs, options.seed)) {
             Ok(Some(next)) => x = next.x,
             Ok(None) => return ending,

@@ -43,8 +43,14 @@ pub fn may_jump(problem: &Problem, analysis: &Analysis) -> bool {
 /// The answer as a solution.
 pub fn report(search: &Search<'_>, phi: &Penalised<'_>, answer: &Answer, failures: &Failures) -> Solution {
     let (problem, options) = (search.problem, search.options);
-    let mut solution = certified(search, phi, &answer.best, failures);
     let mut answer = std::borrow::Cow::Borrowed(answer);
+    if answer.best.subgradient.is_none() && answer.approach.is_none() {
+        // A point that is as good and has a subgradient can be certified.
+        if let Some(other) = answer.seen.iter().rev().find(|s| is_as_good(s, &answer.best)).cloned() {
+            answer.to_mut().best = other;
+        }
+    }
+    let mut solution = certified(search, phi, &answer.best, failures);
     if matches!(solution.status, Status::Stuck | Status::Relaxed) && options.follower_tolerance == 0.0 {
         // At the end of the x for which the follower has answers, the last digits decide: a step back is no loss.
         for other in nearly_as_good(&answer) {
@@ -91,6 +97,11 @@ fn certified(search: &Search<'_>, phi: &Penalised<'_>, best: &Sample, failures: 
     let fresh = phi.hyper().evaluate(&best.x, search.accuracy, Some(&best.y)).ok();
     let y = fresh.map_or_else(|| best.y.clone(), |point| point.y);
     select::certify(search.problem, search.analysis, search.options, (&best.x, &y), failures)
+}
+
+/// Whether a point with a subgradient is worse by no more than 1e-7, relative.
+fn is_as_good(other: &Sample, best: &Sample) -> bool {
+    other.subgradient.is_some() && other.value <= best.value + 1e-7 * (1.0 + best.value.abs())
 }
 
 /// Points seen that are worse by no more than 1e-6, relative, and not next to the best: nearest first.

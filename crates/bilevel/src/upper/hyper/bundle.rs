@@ -12,7 +12,7 @@
 use bilevel_linalg::vector;
 
 use super::model::{Cut, MoreauBound, ProximalModel, ProximalPoint, modulus};
-use super::oracle::{Ending, Oracle, Sample};
+use super::oracle::{Ending, Oracle, ROUGH, Sample};
 use crate::set::{ConvexSet, Set};
 
 /// Settings of [`bundle`].
@@ -189,7 +189,10 @@ impl<'a> State<'a> {
             return;
         }
         let shown = 2.0 * modulus(&self.cuts, accuracy);
-        let falls = self.nulls == 0 && shown > 0.0 && shown < 0.125 * self.eta;
+        // A smaller modulus is believed only where the points are far enough apart to show it.
+        let reach = self.cuts.iter().map(|c| vector::distance_squared(&c.point, &self.centre.x)).fold(0.0, f64::max);
+        let visible = self.eta * reach > 100.0 * ROUGH * (1.0 + self.centre.value.abs());
+        let falls = self.nulls == 0 && shown < 0.125 * self.eta && visible;
         if shown > self.eta || falls {
             self.eta = shown.max(0.5 * self.eta);
             let keep: Vec<bool> = self.cuts.iter().map(|cut| !cut.aggregate).collect();

@@ -148,7 +148,7 @@ impl ProximalModel<'_> {
             let at_best: f64 = slope.iter().zip(&best.point).zip(x).map(|((s, b), x)| s * (b - x)).sum();
             value + at_best + 0.5 * rho * vector::distance_squared(&best.point, x) - psi(best)
         };
-        let wrong = cuts.iter().map(above).fold(0.0, f64::max);
+        let wrong = cuts.iter().map(&above).fold(0.0, f64::max);
         let gap = (psi(best) - point.bound).max(0.0) + noise + 2.0 * wrong;
         let radius = (2.0 * gap / rho).sqrt();
         let middle: Vec<f64> = best.point.iter().zip(&point.z).map(|(b, z)| 0.5 * (b + z)).collect();

@@ -1,7 +1,7 @@
 //! Many local runs, in rounds of fixed size so that the result does not depend on the number of threads.
 //!
-//! The first start is the user's. Half of the others are random points of X, half are hops: the best point so far with a
-//! few of its coordinates drawn anew, or moved as a whole. On an objective with many wells of similar shape, hops find
+//! The first start is the user's. One in four of the others is a random point of X, three in four are hops:
+//! the best point so far with one or a few of its coordinates moved far. On an objective with many wells of similar shape, hops find
 //! better wells far sooner than fresh starts do. A run starts with the curvature that the last round learnt, and explores
 //! to a coarse tolerance; only the best points are then refined.
 
@@ -66,6 +66,9 @@ const ROUND: usize = 4;
 const COARSE: f64 = 1e-2;
 /// Points refined at the end.
 const REFINED: usize = 2;
+/// Evaluations of one exploring run, at most.
+const EACH: usize = 200;
+const EACH_VARIABLE: usize = 30;
 /// Half-width of the box from which starts are drawn where X has no bounds, around the first start and around 0.
 const RADIUS: f64 = 2.0;
 
@@ -96,10 +99,11 @@ pub fn multistart(
         let left = settings.limit - found.evaluations;
         let remaining = settings.starts.max(1) - begun;
         let share = (left / count).min((4 * left / remaining).max(20)).max(1);
+        let share = if single { share } else { share.min(EACH + EACH_VARIABLE * start.len()) };
         let best = found.runs.first().and_then(|r| r.best.clone());
         let next = |k: usize, rng: &mut ChaCha8Rng| match (&best, begun + k) {
             (_, 0) => start.to_vec(),
-            (Some(best), k) if k % 2 == 0 => hop(set, bounds, &best.x, rng),
+            (Some(best), k) if k % 4 != 3 => hop(set, bounds, &best.x, k, rng),
             (_, _) => anywhere(set, bounds, start, rng),
         };
         let points: Vec<Vec<f64>> = (0..count).map(|k| next(k, &mut rng)).collect();
@@ -166,16 +170,19 @@ fn keep(runs: &mut Vec<LocalRun>, run: LocalRun) {
     runs.truncate(REFINED);
 }
 
-/// The best point with some coordinates drawn anew from X's box, or reflected, or all moved a little.
-fn hop(set: &Set, bounds: &[Range], best: &[f64], rng: &mut ChaCha8Rng) -> Vec<f64> {
+/// The best point with one coordinate moved far (each in turn), or two or three of them.
+fn hop(set: &Set, bounds: &[Range], best: &[f64], k: usize, rng: &mut ChaCha8Rng) -> Vec<f64> {
     let n = best.len();
     let size = (best.iter().map(|v| v * v).sum::<f64>() / n.max(1) as f64).sqrt().max(0.1);
     let mut free = best.to_vec();
-    let changed = 1 + rng.random_range(0..3usize).min(n.saturating_sub(1));
-    for _ in 0..changed {
-        let Some(j) = (n > 0).then(|| rng.random_range(0..n)) else { break };
-        let width = bounds.get(j).filter(|r| r.is_finite()).map_or(2.0 * size, |r| 0.5 * (r.upper() - r.lower()));
-        free[j] = if rng.random() { -free[j] } else { free[j] + width.min(4.0 * size.max(1.0)) * normal(rng) };
+    let more = if k % 2 == 0 { 0 } else { 1 + rng.random_range(0..2usize) };
+    for part in 0..=more.min(n.saturating_sub(1)) {
+        let Some(j) = (n > 0).then(|| if part == 0 { k % n } else { rng.random_range(0..n) }) else { break };
+        let width = bounds.get(j).filter(|r| r.is_finite()).map_or(f64::INFINITY, |r| 0.5 * (r.upper() - r.lower()));
+        let length = (2.0 * size * (0.5 + normal(rng).abs())).min(width);
+        // Towards the middle of what the best point spans, more often than away from it.
+        let sign = if rng.random::<f64>() < 0.75 { -free[j].signum() } else { free[j].signum() };
+        free[j] += sign * length;
     }
     let mut x = free.clone();
     set.project(&free, &mut x);

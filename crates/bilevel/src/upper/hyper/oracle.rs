@@ -213,7 +213,10 @@ pub(crate) type Known<'a> = (&'a [f64], f64, &'a [f64]);
 
 /// Relative error of values that is taken off before a pair of points shows curvature: a follower is solved by iterations
 /// whose last digits differ, and close points would make a large modulus of that.
-const ROUGH: f64 = 1e-9;
+pub(crate) const ROUGH: f64 = 1e-9;
+/// Points closer than this, relative to 1 + their size, show no curvature: which piece of phi a subgradient belongs to is
+/// uncertain there.
+pub(crate) const CLOSE: f64 = 1e-6;
 
 /// The largest modulus that pairs of points show, the error of their values taken off.
 pub(crate) fn pairs_modulus(points: &[Known<'_>], sign: f64, accuracy: f64) -> f64 {
@@ -227,7 +230,8 @@ pub(crate) fn pairs_modulus(points: &[Known<'_>], sign: f64, accuracy: f64) -> f
             }
             let excess = sign * (at_a + inner - at_b);
             let noise = 2.0 * accuracy + ROUGH * (1.0 + at_a.abs().max(at_b.abs()) + inner.abs());
-            if square > 0.0 && excess > noise {
+            let size = 1.0 + b.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
+            if square > (CLOSE * size).powi(2) && excess > noise {
                 largest = largest.max(2.0 * (excess - noise) / square);
             }
         }
