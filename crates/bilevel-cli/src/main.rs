@@ -3,6 +3,7 @@
 //! ```text
 //! command/    one file per command
 //! options.rs  the command line's options over the file's
+//! place.rs    a point of the leader's variables
 //! progress.rs progress lines on standard error, Ctrl-C
 //! report/     a solution as a table for people, as JSON for programs
 //! ```
@@ -12,6 +13,7 @@
 
 mod command;
 mod options;
+mod place;
 mod progress;
 mod report;
 
@@ -31,6 +33,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Solves and verifies a folder of problems and prints a table.
+    Bench(Box<command::bench::Arguments>),
     /// Reads a problem, says what its structure is and which method `solve` would take, and checks derivatives.
     Check(Box<command::check::Arguments>),
     /// Solves a problem and prints the answer with its certificate.
@@ -69,6 +73,7 @@ const BAD_INPUT: u8 = 2;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match &arguments.command {
+        Command::Bench(arguments) => command::bench::run(arguments),
         Command::Check(arguments) => command::check::run(arguments),
         Command::Solve(arguments) => command::solve::run(arguments),
     };

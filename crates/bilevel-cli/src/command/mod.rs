@@ -1,4 +1,6 @@
 //! The commands.
 
+pub mod bench;
 pub mod check;
+mod consistency;
 pub mod solve;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bilevel_linalg::Dense;
 
-use crate::expr::{Expr, Tape, Workspace};
+use crate::expr::{Blocks, Expr, Tape, Workspace};
 use crate::smooth::Smoothing;
 
 /// A user's code could not evaluate a function.
@@ -114,6 +114,14 @@ impl Function {
     /// Whether there are no components.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether any of the blocks' variables occur; a user's own code may use all.
+    pub fn depends_on(&self, blocks: Blocks) -> bool {
+        match self {
+            Function::Formula { tape, .. } => tape.depends().meets(blocks),
+            Function::Custom(_) => true,
+        }
     }
 
     /// The formula, unless it is a user's own code.

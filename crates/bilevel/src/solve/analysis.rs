@@ -3,7 +3,7 @@
 use crate::expr::Blocks;
 use crate::expr::structure::{Block, Convexity, Sample, Structure, VariableBounds, sampled_convexity};
 use crate::lower::Follower;
-use crate::problem::{At, Failures, Function, FunctionEvaluator, Problem, Side};
+use crate::problem::{At, Failures, FunctionEvaluator, Problem, Side};
 use crate::set::ConvexSet;
 use crate::smooth::Smoothing;
 use crate::upper::{Leader, Levels};
@@ -133,8 +133,5 @@ fn is_concave_in_leader(problem: &Problem, bounds: &VariableBounds) -> bool {
 }
 
 fn constraints_depend(side: &Side, on: Blocks) -> bool {
-    side.constraints.iter().any(|constraint| match &constraint.function {
-        Function::Formula { tape, .. } => tape.depends().meets(on),
-        Function::Custom(_) => true,
-    })
+    side.constraints.iter().any(|constraint| constraint.function.depends_on(on))
 }

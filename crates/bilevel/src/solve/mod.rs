@@ -5,11 +5,13 @@
 //! analysis.rs    Analysis: what the structure says, and both levels in the forms that methods take
 //! portfolio.rs   the starts: where from, with which schedule and value model
 //! models.rs      the value models: which apply, and how each is made
+//! consistency.rs gradient consistency of the model of v at a point
 //! derivatives.rs a check of derivatives against differences
 //! select.rs      the best candidate that an independent check accepts, and its certificate
 //! ```
 
 mod analysis;
+mod consistency;
 mod derivatives;
 mod models;
 mod options;
@@ -17,6 +19,7 @@ mod portfolio;
 mod select;
 
 pub use analysis::{Analysis, FollowerConvexity};
+pub use consistency::{ConsistencyCheck, check_consistency};
 pub use derivatives::{DerivativeCheck, check_derivatives};
 pub use options::{METHODS, Options};
 

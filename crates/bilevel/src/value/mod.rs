@@ -2,12 +2,16 @@
 //!
 //! ```text
 //! quadratic.rs   v_quad: the regularised minimum of a convex follower (§3.1)
+//! consistency/   gradient consistency followed along sequences; the theorems' hypotheses
+//! exact/         v itself and its subdifferential: generators from the distinct minimisers
 //! pool.rs        the least of a pool of local minimisers of a nonconvex follower, and its soft version
 //! entropic/      v_ent: −mu ln of the integral of exp(−f / mu) (§4)
 //! moreau.rs      Moreau envelopes of v: jointly convex f, and f concave in x (§2, Ex. 2.9 and 2.10)
 //! ```
 
+pub mod consistency;
 pub mod entropic;
+pub mod exact;
 mod moreau;
 mod pool;
 mod quadratic;
