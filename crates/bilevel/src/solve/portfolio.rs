@@ -63,7 +63,7 @@ pub fn starts(
     }
     let start = |(k, (x, y)): (usize, (Vec<f64>, Vec<f64>))| {
         let variables = problem.n() + problem.m();
-        let value_model = options.value_model.unwrap_or_else(|| models::default_kind(analysis));
+        let value_model = options.value_model.unwrap_or_else(|| models::kind_of_start(analysis, k));
         let schedule = match value_model {
             ValueKind::Entropic if k == 0 => Schedule::entropic(),
             ValueKind::Entropic => Schedule::entropic_direct(),
