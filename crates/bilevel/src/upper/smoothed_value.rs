@@ -148,13 +148,7 @@ pub struct SmoothedValue<'a> {
 
 impl<'a> SmoothedValue<'a> {
     /// Runs from (x, y); `models` makes the value models: one for the smoothed programme, one for the polish.
-    pub fn run(
-        &self,
-        start: (&[f64], &[f64]),
-        models: &Models<'_, 'a>,
-        observer: &dyn Observer,
-        number: usize,
-    ) -> Run {
+    pub fn run(&self, start: (&[f64], &[f64]), models: &Models<'_, 'a>, observer: &dyn Observer, number: usize) -> Run {
         let mut run = Run::default();
         let levels = self.levels;
         let model = models(&levels.follower, Purpose::Search);
@@ -286,14 +280,7 @@ impl<'a> SmoothedValue<'a> {
     }
 
     /// Adds the candidates: the polished point, and exact answers of the follower at the x reached.
-    fn finish(
-        &self,
-        run: &mut Run,
-        z: &[f64],
-        models: &Models<'_, 'a>,
-        observer: &dyn Observer,
-        number: usize,
-    ) {
+    fn finish(&self, run: &mut Run, z: &[f64], models: &Models<'_, 'a>, observer: &dyn Observer, number: usize) {
         let (n, m) = (self.problem.n(), self.problem.m());
         let (x, y) = (&z[..n], &z[n..n + m]);
         let follower = self.levels.exact_follower.as_ref().unwrap_or(&self.levels.follower);

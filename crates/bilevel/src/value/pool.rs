@@ -56,7 +56,13 @@ impl ValueModel for PoolValue<'_> {
         });
         let gradient = gradients.next().unwrap_or_default();
         let ties = gradients.collect();
-        Ok(ValuePoint { value: best.value, gradient, ties, y: best.y[..self.solver.follower().m].to_vec(), ..ValuePoint::default() })
+        Ok(ValuePoint {
+            value: best.value,
+            gradient,
+            ties,
+            y: best.y[..self.solver.follower().m].to_vec(),
+            ..ValuePoint::default()
+        })
     }
 }
 
@@ -143,7 +149,11 @@ mod tests {
                     let a = f64::abs(x) / mu;
                     let exact = -mu * (a + (-2.0 * a).exp().ln_1p());
                     assert!((s.value - exact).abs() < 1e-7, "{} for {exact}", s.value);
-                    assert!((s.gradient[0] + (x / mu).tanh()).abs() < 1e-6 + 1e-8 / mu, "mu {mu} x {x}: {:?}", s.gradient);
+                    assert!(
+                        (s.gradient[0] + (x / mu).tanh()).abs() < 1e-6 + 1e-8 / mu,
+                        "mu {mu} x {x}: {:?}",
+                        s.gradient
+                    );
                     assert!(s.value <= h.value + 1e-9 && h.value - s.value <= mu * 2f64.ln() + 1e-8);
                 }
             }

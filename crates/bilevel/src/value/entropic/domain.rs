@@ -227,11 +227,23 @@ fn hull_box(polyhedron: &Polyhedron, hull: &HullForm) -> (Vec<f64>, Vec<f64>) {
 /// The interval of one coordinate, given those before it.
 #[derive(Clone, Debug)]
 pub(super) enum Section {
-    Interval { lower: f64, upper: f64 },
-    Simplex { first: usize, total: f64 },
-    Ball { first: usize, radius: f64 },
+    Interval {
+        lower: f64,
+        upper: f64,
+    },
+    Simplex {
+        first: usize,
+        total: f64,
+    },
+    Ball {
+        first: usize,
+        radius: f64,
+    },
     /// Σ_{first <= j <= k} normal_j w_j <= bound.
-    Planes { first: usize, planes: Vec<(Vec<f64>, f64)> },
+    Planes {
+        first: usize,
+        planes: Vec<(Vec<f64>, f64)>,
+    },
 }
 
 /// Nested coordinates: y = origin + basis w, w = inverse (y − origin).

@@ -174,7 +174,9 @@ impl<'a> EntropicValue<'a> {
         }
         let system = &follower.system;
         if follower.size() > follower.m || !system.functions.is_empty() {
-            return Err("the follower's constraints are not a fixed set of boxes, balls, simplices and affine rows".into());
+            return Err(
+                "the follower's constraints are not a fixed set of boxes, balls, simplices and affine rows".into()
+            );
         }
         if (0..system.rows.rows()).any(|i| system.rows.row(i).any(|(j, a)| j < follower.n && a != 0.0)) {
             return Err("the follower's constraints depend on x".to_string());
@@ -216,7 +218,12 @@ impl<'a> EntropicValue<'a> {
         Ok(())
     }
 
-    fn estimate(&mut self, x: &[f64], smoothing: Smoothing<'a>, found: &[LowerSolution]) -> Result<Estimate, LowerStatus> {
+    fn estimate(
+        &mut self,
+        x: &[f64],
+        smoothing: Smoothing<'a>,
+        found: &[LowerSolution],
+    ) -> Result<Estimate, LowerStatus> {
         let m = self.solver.follower().m;
         let best = found.first().ok_or(LowerStatus::Numerical)?.value;
         let level = best + HEIGHT * (1.0 + best.abs());

@@ -338,8 +338,7 @@ fn a_product_of_sets_integrates_to_the_product() {
     let linear = problem(7, 7, set, |x, y| x.dot(y));
     let x = [0.4, 0.3, -0.2, 0.9, 0.5, -0.1, 0.2];
     for mu in [1e-1, 1e-3] {
-        let parts =
-            [linear_on_box(&x[..1], mu), linear_on_simplex(&x[1..4], mu), linear_on_ball(&x[4..], mu)];
+        let parts = [linear_on_box(&x[..1], mu), linear_on_simplex(&x[1..4], mu), linear_on_ball(&x[4..], mu)];
         let value = parts.iter().map(|p| p.0).sum();
         check("product", &linear, &x, mu, 1e-3, &(value, parts.iter().flat_map(|p| p.1.clone()).collect()));
     }

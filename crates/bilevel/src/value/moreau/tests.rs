@@ -18,8 +18,16 @@ fn check(point: &ValuePoint, value: f64, gradient: &[f64], tolerance: f64) {
     let difference = vector::distance_inf(&point.gradient, gradient);
     assert!((point.value - value).abs() <= tolerance, "value {} for {value}", point.value);
     assert!(difference <= tolerance.max(3.0 * point.gradient_error), "{:?} for {gradient:?}", point.gradient);
-    assert!((point.value - value).abs() <= 3.0 * point.value_error, "{value}: above the reported {}", point.value_error);
-    assert!(difference <= 3.0 * point.gradient_error + 1e-14, "{difference} above the reported {}", point.gradient_error);
+    assert!(
+        (point.value - value).abs() <= 3.0 * point.value_error,
+        "{value}: above the reported {}",
+        point.value_error
+    );
+    assert!(
+        difference <= 3.0 * point.gradient_error + 1e-14,
+        "{difference} above the reported {}",
+        point.gradient_error
+    );
 }
 
 fn joint(problem: &Problem, x: &[f64], mu: f64) -> ValuePoint {
@@ -62,7 +70,8 @@ fn joint_envelope_where_v_has_a_kink() {
     let kink = model.build().unwrap();
     for mu in [1.0, 1e-2, 1e-4] {
         for x in [-0.5, 0.3 * mu, 0.0, 2.0] {
-            let (value, slope) = if f64::abs(x) <= mu { (x * x / (2.0 * mu), x / mu) } else { (x.abs() - 0.5 * mu, x.signum()) };
+            let (value, slope) =
+                if f64::abs(x) <= mu { (x * x / (2.0 * mu), x / mu) } else { (x.abs() - 0.5 * mu, x.signum()) };
             check(&joint(&kink, &[x], mu), value, &[slope], 1e-8);
         }
     }
@@ -85,7 +94,8 @@ fn concave_envelope_of_minus_abs_is_minus_huber() {
     let kink = problem(1, Whole::new(1), 1, |x, y| y.norm2sq() - x.abs().sum());
     for mu in [1.0, 1e-2, 1e-4] {
         for x in [-0.5, 0.3 * mu, 0.0, 2.0] {
-            let (value, slope) = if f64::abs(x) <= mu { (x * x / (2.0 * mu), x / mu) } else { (x.abs() - 0.5 * mu, x.signum()) };
+            let (value, slope) =
+                if f64::abs(x) <= mu { (x * x / (2.0 * mu), x / mu) } else { (x.abs() - 0.5 * mu, x.signum()) };
             check(&concave(&kink, &[x], mu), -value, &[-slope], 1e-8);
         }
     }
