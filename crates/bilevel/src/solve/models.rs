@@ -32,18 +32,16 @@ pub fn default_kind(analysis: &Analysis) -> ValueKind {
     if analysis.levels.convex { ValueKind::Quadratic } else { ValueKind::Pool }
 }
 
-/// The model of the k-th start: one of them searches with the entropic integral where that is cheap, since it sees wells
-/// of the follower that a pool loses, and is smooth at ties.
+/// The model of the k-th start. The second one searches with the entropic integral where the follower has one bounded
+/// variable: there it costs as much as a pool, is smooth at ties, and finds other basins. With two or three variables it
+/// is ten to thirty times slower, and left to the user's choice.
 pub fn kind_of_start(analysis: &Analysis, k: usize) -> ValueKind {
-    let dimension = EntropicValue::bounded_dimension(&analysis.levels.follower);
-    let wanted: usize = std::env::var("ENTK").ok().and_then(|v| v.parse().ok()).unwrap_or(99);
-    let most: usize = std::env::var("ENTD").ok().and_then(|v| v.parse().ok()).unwrap_or(3);
-    if k == wanted && !analysis.levels.convex && dimension.is_some_and(|d| d <= most) {
-        ValueKind::Entropic
-    } else {
-        default_kind(analysis)
-    }
+    let affordable = || EntropicValue::bounded_dimension(&analysis.levels.follower) == Some(1);
+    if k == 1 && !analysis.levels.convex && affordable() { ValueKind::Entropic } else { default_kind(analysis) }
 }
+
+/// Starts of the first search for the integral's seeds: a narrow well at a bound that no seed sits in is not seen.
+const ENTROPIC_STARTS: usize = 16;
 
 /// What a value model starts from.
 #[derive(Clone, Copy, Debug)]
@@ -69,33 +67,29 @@ pub fn value_model<'a>(
     let family = options.smoothing;
     let solver = || LowerSolver::new(follower, failures, meter);
     let y = follower.extend(seed.x, seed.y);
-    let pool = || {
+    let pool = |first_starts| {
         // A convex follower has one minimiser: no search for others.
         let single = PoolSettings { first_starts: 0, later_starts: 0, ..PoolSettings::default() };
-        let settings = if analysis.levels.convex { single } else { PoolSettings::default() };
+        let several = PoolSettings { first_starts, ..PoolSettings::default() };
+        let settings = if analysis.levels.convex { single } else { several };
         Pool::new(settings, seed.seed, std::slice::from_ref(&y))
     };
+    let usual = PoolSettings::default().first_starts;
     match kind {
         ValueKind::Quadratic => Box::new(QuadraticValue::new(solver(), family, &y)),
-        ValueKind::SoftPool => Box::new(SoftPoolValue::new(solver(), family, pool())),
+        ValueKind::SoftPool => Box::new(SoftPoolValue::new(solver(), family, pool(usual))),
         ValueKind::Moreau if analysis.jointly_convex => {
             Box::new(JointMoreau::new(follower, family, analysis.jointly_smooth, &y, failures))
         }
-        ValueKind::Moreau => Box::new(ConcaveMoreau::new(solver(), family, analysis.smooth, pool())),
+        ValueKind::Moreau => Box::new(ConcaveMoreau::new(solver(), family, analysis.smooth, pool(usual))),
         ValueKind::Entropic => {
-            let goal = std::env::var("ENTG").ok().and_then(|v| v.parse().ok()).unwrap_or(1e-7);
-            match EntropicValue::new(
-                solver(),
-                family,
-                pool(),
-                EntropicSettings { goal, ..EntropicSettings::default() },
-                failures,
-            ) {
+            let settings = EntropicSettings::default();
+            match EntropicValue::new(solver(), family, pool(ENTROPIC_STARTS), settings, failures) {
                 Ok(model) => Box::new(model),
-                Err(_) => Box::new(PoolValue::new(solver(), family, pool())),
+                Err(_) => Box::new(PoolValue::new(solver(), family, pool(usual))),
             }
         }
-        ValueKind::Pool => Box::new(PoolValue::new(solver(), family, pool())),
+        ValueKind::Pool => Box::new(PoolValue::new(solver(), family, pool(usual))),
     }
 }
 
