@@ -44,8 +44,16 @@ impl Analysis {
         let lower = facts(problem.follower(), &bounds, Block::Follower);
         let upper = facts(problem.leader(), &bounds, Block::Both);
         let mut follower = Follower::direct(problem);
-        if lower.convex && !lower.smooth {
-            follower.composite = Composite::new(problem, &bounds).map(Arc::new);
+        if !lower.smooth
+            && let Some(parts) = Composite::new(problem, &bounds)
+        {
+            let of_powers = parts.is_of_powers();
+            let parts = Some(Arc::new(parts));
+            if of_powers {
+                follower.branches = parts;
+            } else if lower.convex {
+                follower.composite = parts;
+            }
         }
         let leader = Leader::new(problem, &follower, upper.smooth);
         let exact_follower = if lower.smooth {

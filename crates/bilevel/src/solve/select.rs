@@ -9,7 +9,7 @@ use crate::problem::{At, Failures, FunctionEvaluator, NamedValues, Place, Proble
 use crate::set::ConvexSet;
 use crate::smooth::Smoothing;
 use crate::solution::{Certificate, Measured, Multipliers, Rigor, Solution, Stationarity, Status, Work};
-use crate::upper::{Candidate, Run, Schedule, optimality_residual, reduced_residual, reducible};
+use crate::upper::{Candidate, Run, Schedule, branch_residual, optimality_residual, reduced_residual, reducible};
 
 /// Largest violation, relative to 1 + the point's size, of a solved problem.
 const VIOLATION: f64 = 1e-6;
@@ -325,13 +325,17 @@ impl Chooser<'_> {
         let (x, y) = (&best.candidate.x, &best.candidate.y);
         let (leader, follower, _) = levels.exact(self.options.smoothing);
         let set = &self.problem.leader().set;
-        let residual = if reducible(leader, follower) {
-            reduced_residual(set, leader, follower, (x, y), self.failures)
+        let (residual, measure) = if follower.branches.is_some() {
+            (branch_residual(leader, follower, x, y, self.failures), "strong stationarity on the answer's branch")
+        } else if reducible(leader, follower) {
+            let residual = reduced_residual(set, leader, follower, (x, y), self.failures);
+            (residual, "generators of the subdifferential of F(x, y(x)) on the answer's manifold")
         } else {
-            None
+            (None, "")
         };
-        if let Some(residual) = residual.filter(|residual| *residual <= self.options.tolerance || levels.exact_follower.is_none()) {
-            let measure = "generators of the subdifferential of F(x, y(x)) on the answer's manifold".to_string();
+        let only = levels.exact_follower.is_none();
+        if let Some(residual) = residual.filter(|residual| *residual <= self.options.tolerance || only) {
+            let measure = measure.to_string();
             return (Some(Stationarity { residual, measure, rigor: Rigor::Estimated }), Multipliers::default());
         }
         let (leader, follower, smoothing) = levels.multiplied(self.options.smoothing);
