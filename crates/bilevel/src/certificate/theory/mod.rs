@@ -348,3 +348,6 @@ fn sampled_reasons(out: &mut Theory) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
