@@ -57,8 +57,7 @@ fn face(rng: &mut ChaCha8Rng) -> Case {
     let x0 = uniform(rng, 0.2, 1.5);
     let mut model = Model::new();
     let x = model.leader("x", 1).within(Bounds::uniform(1, 0.0, 2.0).unwrap()).unwrap();
-    let (low, high): (Vec<f64>, Vec<f64>) =
-        (0..m).map(|_| (uniform(rng, -2.0, 0.0), uniform(rng, 0.1, 2.0))).unzip();
+    let (low, high): (Vec<f64>, Vec<f64>) = (0..m).map(|_| (uniform(rng, -2.0, 0.0), uniform(rng, 0.1, 2.0))).unzip();
     let y = model.follower("y", m).within(Bounds::from_vectors(low.clone(), high.clone()).unwrap()).unwrap();
     let (mut upper, mut lower) = (x.sum() * 0.5, x.sum() * 0.0);
     let (mut v, mut optimistic, mut pessimistic) = (0.0, 0.5 * x0, 0.5 * x0);
@@ -68,7 +67,13 @@ fn face(rng: &mut ChaCha8Rng) -> Case {
         lower = lower + y.index(j) * &x.index(0) * slope;
         upper = upper + (y.index(j) - t).square() * w;
         let (l, h) = (low[j], high[j]);
-        let answers = if slope > 0.0 { (l, l) } else if slope < 0.0 { (h, h) } else { (l, h) };
+        let answers = if slope > 0.0 {
+            (l, l)
+        } else if slope < 0.0 {
+            (h, h)
+        } else {
+            (l, h)
+        };
         v += (slope * x0) * answers.0;
         let f = |y: f64| w * (y - t).powi(2);
         optimistic += extreme(f, answers.0, answers.1, &[t], false);
@@ -117,7 +122,8 @@ fn wells(rng: &mut ChaCha8Rng) -> Case {
 
 /// f = ½ ‖y − x c‖² over a ball around 0: one answer.
 fn ball(rng: &mut ChaCha8Rng) -> Case {
-    let (c, radius, x0) = ([uniform(rng, -2.0, 2.0), uniform(rng, -2.0, 2.0)], uniform(rng, 0.3, 1.5), uniform(rng, -1.5, 1.5));
+    let (c, radius, x0) =
+        ([uniform(rng, -2.0, 2.0), uniform(rng, -2.0, 2.0)], uniform(rng, 0.3, 1.5), uniform(rng, -1.5, 1.5));
     let weights = [uniform(rng, -1.0, 1.0), uniform(rng, -1.0, 1.0)];
     let mut model = Model::new();
     let x = model.leader("x", 1).free().unwrap();

@@ -108,7 +108,8 @@ fn large_followers_are_judged_without_matrices() {
     for (turning, reason) in [(true, true), (false, false)] {
         let large = problem(1, m, Whole::new(m), |x, y| {
             let graph = |values: &[f64]| Matrix::from(Dense::from_row_major(1, values.len(), values.to_vec()).unwrap());
-            let scaled = if turning { concat(&[x * y.slice(0..100), y.slice(100..m)]) + y } else { y * x.exp() };
+            let factor = x.index(0).exp();
+            let scaled = if turning { concat(&[&factor * y.slice(0..100), y.slice(100..m)]) } else { y * factor };
             (y.norm2sq(), (&graph(&weights) * &scaled - 1.0).norm2sq())
         });
         let found = looked_at(&large);
@@ -137,8 +138,7 @@ fn followers_without_an_error_bound_are_outside() {
     // y^4 grows too slowly.
     let flat = problem(1, 1, Whole::new(1), |x, y| ((x - y).square().sum(), (y - x).pow(4.0).sum()));
     let found = looked_at(&flat);
-    assert!(found.error_bound.as_ref().is_none_or(|b| b.alarm || b.stray.is_some()), "{:?}", found.error_bound);
-    assert!(!found.applies());
+    speaks_of(&found, "(A3)");
 }
 
 #[test]
