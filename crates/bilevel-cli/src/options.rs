@@ -4,9 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use bilevel::problem::{Attitude, Block, Problem};
+use bilevel::problem::{Attitude, Problem};
 use bilevel::smooth;
 use bilevel::solve::{METHODS, Options};
+use bilevel::value::ValueKind;
 use bilevel_format::FileOptions;
 
 use crate::Failure;
@@ -23,6 +24,9 @@ pub struct RunOptions {
     /// The smoothing family of nonsmooth functions.
     #[arg(long, value_name = "NAME")]
     smoothing: Option<String>,
+    /// The model of the value function: quadratic, pool, soft-pool, entropic or moreau; without it one is chosen.
+    #[arg(long, value_name = "NAME", value_parser = ValueKind::ALL.map(ValueKind::name))]
+    value_model: Option<String>,
     /// By how much the follower's answer may miss its optimum.
     #[arg(long, value_name = "ETA")]
     follower_tolerance: Option<f64>,
@@ -56,6 +60,11 @@ impl RunOptions {
         }
     }
 
+    /// The attitudes asked for on the command line, if any.
+    pub fn given_attitudes(&self) -> Result<Option<Vec<Attitude>>, Failure> {
+        self.attitude.as_ref().map(|_| self.attitudes(&FileOptions::default())).transpose()
+    }
+
     /// The options of one run.
     ///
     /// # Errors
@@ -66,6 +75,8 @@ impl RunOptions {
         if let Some(name) = self.smoothing.as_deref().or_else(|| file.text("smoothing")) {
             options.smoothing = smooth::by_name(name).ok_or_else(|| unknown_smoothing(self, file, name))?;
         }
+        let value_model = self.value_model.as_deref().or_else(|| file.text("value_model"));
+        options.value_model = value_model.and_then(ValueKind::by_name);
         let number = |own: Option<f64>, key: &str| own.or_else(|| file.number(key));
         if let Some(eta) = number(self.follower_tolerance, "follower_tolerance") {
             options.follower_tolerance = checked("follower-tolerance", eta, eta >= 0.0)?;
@@ -76,6 +87,9 @@ impl RunOptions {
         if let Some(seconds) = number(self.time_limit, "time_limit") {
             let seconds = checked("time-limit", seconds, seconds > 0.0)?;
             options.time_limit = Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
+        }
+        if let Some(gap) = number(None, "gap") {
+            options.gap = checked("gap", gap, gap > 0.0)?;
         }
         let count = |own: Option<u64>, key: &str| own.or_else(|| file.count(key));
         if let Some(seed) = count(self.seed, "seed") {
@@ -133,26 +147,8 @@ pub fn with_start(problem: Problem, path: &Path) -> Result<Problem, Failure> {
     let shown = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
     let point: serde_json::Value = serde_json::from_str(&text).with_context(|| format!("{shown} is no JSON"))?;
-    let x = flat(&point["x"], &problem.leader().blocks).with_context(|| format!("{shown}, `x`"))?;
-    let y = flat(&point["y"], &problem.follower().blocks).with_context(|| format!("{shown}, `y`"))?;
+    let read = |key, blocks| crate::point::level(&point, key, blocks).with_context(|| shown.to_string());
+    let x = read("x", &problem.leader().blocks)?;
+    let y = read("y", &problem.follower().blocks)?;
     Ok(problem.with_start(&x, &y).map_err(anyhow::Error::from)?)
-}
-
-/// One level's values by variable name, each an array or a number.
-fn flat(values: &serde_json::Value, blocks: &[Block]) -> anyhow::Result<Vec<f64>> {
-    let mut out = Vec::new();
-    for block in blocks {
-        let found = &values[&block.name];
-        let entries = match found {
-            serde_json::Value::Array(entries) => entries.iter().map(serde_json::Value::as_f64).collect(),
-            other => Some(other.as_f64().into_iter().collect::<Vec<f64>>()).filter(|v| !v.is_empty()),
-        };
-        let entries: Vec<f64> = entries.ok_or_else(|| anyhow!("no numbers for variable `{}`", block.name))?;
-        if entries.len() != block.shape.len() {
-            let (given, needed) = (entries.len(), block.shape.len());
-            return Err(anyhow!("variable `{}` has {needed} entries, {given} are given", block.name));
-        }
-        out.extend(entries);
-    }
-    Ok(out)
 }

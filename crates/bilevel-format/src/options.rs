@@ -1,5 +1,7 @@
 //! The `[options]` table: names and types are checked here, their meaning belongs to the solver.
 
+use bilevel::value::ValueKind;
+
 use crate::context::Context;
 use crate::diagnostic::Diagnostic;
 use crate::source::Place;
@@ -26,15 +28,17 @@ pub struct FileOptions {
 enum Kind {
     Text,
     Smoothing,
+    ValueModel,
     Attitude,
     Positive,
     Nonnegative,
     Count { least: u64 },
 }
 
-const KINDS: [(&str, Kind); 11] = [
+const KINDS: [(&str, Kind); 12] = [
     ("method", Kind::Text),
     ("smoothing", Kind::Smoothing),
+    ("value_model", Kind::ValueModel),
     ("tolerance", Kind::Positive),
     ("seed", Kind::Count { least: 0 }),
     ("starts", Kind::Count { least: 1 }),
@@ -128,7 +132,11 @@ fn value(context: &mut Context, key: &str, kind: Kind, node: &Node) -> Option<Op
         (Kind::Smoothing, Value::String(text)) if bilevel::smooth::by_name(text).is_some() => {
             return Some(OptionValue::Text(text.clone()));
         }
+        (Kind::ValueModel, Value::String(text)) if ValueKind::by_name(text).is_some() => {
+            return Some(OptionValue::Text(text.clone()));
+        }
         (Kind::Text, _) => "a string".to_string(),
+        (Kind::ValueModel, _) => format!("one of {}", ValueKind::ALL.map(ValueKind::name).join(", ")),
         (Kind::Smoothing, _) => format!("one of {}", bilevel::smooth::names().collect::<Vec<_>>().join(", ")),
         (Kind::Attitude, _) => "\"optimistic\", \"pessimistic\" or \"both\"".to_string(),
         (Kind::Positive, _) => "a positive number".to_string(),

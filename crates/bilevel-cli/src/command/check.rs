@@ -5,8 +5,12 @@ use std::path::PathBuf;
 
 use bilevel::certificate::{self, TheorySettings};
 use bilevel::expr::structure::Convexity;
-use bilevel::problem::{Problem, Side};
+use bilevel::problem::{Attitude, Problem, Side};
 use bilevel::solve::{Analysis, DerivativeCheck, FollowerConvexity, check_derivatives};
+
+use super::consistency;
+use crate::options::RunOptions;
+use crate::place::place;
 
 use crate::{Failure, deliver, report};
 
@@ -15,6 +19,14 @@ use crate::{Failure, deliver, report};
 pub struct Arguments {
     /// The problem file.
     file: PathBuf,
+    /// Follows gradients of the smoothed value function to a point and compares them with the subdifferential there.
+    #[arg(long)]
+    gradient_consistency: bool,
+    /// The leader's point for it: `name=1.5` or `name=[1, 2]`, may be repeated; the rest is taken from the start.
+    #[arg(long, value_name = "NAME=VALUE", requires = "gradient_consistency")]
+    at: Vec<String>,
+    #[command(flatten)]
+    options: RunOptions,
     /// Overrides an entry of the file; may be repeated.
     #[arg(long = "set", value_name = "TABLE.KEY=VALUE")]
     overrides: Vec<String>,
@@ -38,8 +50,13 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         line(&mut out, label, &text);
     }
     let fine = derivatives(&mut out, &check_derivatives(problem));
+    let consistent = !arguments.gradient_consistency || {
+        let x = place(problem, &arguments.at)?;
+        let options = arguments.options.resolve(&file.options, Attitude::Optimistic)?;
+        consistency::section(&mut out, problem, &x, &options)
+    };
     deliver(&out, None)?;
-    Ok(if fine { 0 } else { 1 })
+    Ok(if fine && consistent { 0 } else { 1 })
 }
 
 fn side(out: &mut String, name: &str, side: &Side) {
@@ -118,7 +135,7 @@ fn derivatives(out: &mut String, checks: &[DerivativeCheck]) -> bool {
     fine
 }
 
-fn line(out: &mut String, label: &str, text: &str) {
+pub(super) fn line(out: &mut String, label: &str, text: &str) {
     // Writing to a string cannot fail.
     let _ = writeln!(out, "{label:<13} {text}");
 }

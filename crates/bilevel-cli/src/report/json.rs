@@ -2,7 +2,7 @@
 //! what was not computed absent.
 
 use bilevel::problem::{Attitude, NamedValues};
-use bilevel::solution::{Certificate, KktPoint, Measured, Rigor, Solution};
+use bilevel::solution::{Certificate, GlobalBound, KktPoint, Measured, Phi, PhiBounds, Rigor, Solution, Witness};
 use serde_json::{Map, Value, json};
 
 /// The text to print for one or several solutions.
@@ -25,11 +25,17 @@ fn solution(solution: &Solution) -> Value {
     out.insert("status".into(), json!(solution.status.name()));
     out.insert("message".into(), json!(solution.message));
     insert(&mut out, "advice", Some(solution.status.advice()).filter(|a| !a.is_empty()).map(Value::from));
+    insert(&mut out, "verdict", solution.certificate.verdict.map(|verdict| json!(verdict.name())));
+    insert(&mut out, "witness", solution.certificate.witness.as_ref().map(witness));
     insert(&mut out, "x", solution.x.as_ref().map(named));
     insert(&mut out, "y", solution.y.as_ref().map(named));
     insert(&mut out, "upper", solution.upper.and_then(number));
     insert(&mut out, "lower", solution.lower.and_then(number));
     insert(&mut out, "infimum", solution.infimum.and_then(number));
+    if let Some(global) = &solution.certificate.global {
+        insert(&mut out, "global_bound", number(global.bound));
+        insert(&mut out, "gap", global.gap.and_then(number));
+    }
     let multipliers = &solution.multipliers;
     out.insert(
         "multipliers".into(),
@@ -53,6 +59,8 @@ fn certificate(certificate: &Certificate) -> Value {
     insert(&mut out, "follower_distance", certificate.follower_distance.as_ref().and_then(measured));
     insert(&mut out, "upper_error", certificate.upper_error.as_ref().and_then(measured));
     insert(&mut out, "violation", certificate.violation.and_then(number));
+    insert(&mut out, "phi", certificate.phi.as_ref().map(phi));
+    insert(&mut out, "global", certificate.global.as_ref().map(global));
     insert(&mut out, "kkt", certificate.kkt.as_ref().map(kkt));
     let stages: Vec<Value> = certificate
         .multipliers_by_stage
@@ -66,6 +74,69 @@ fn certificate(certificate: &Certificate) -> Value {
         entry.insert("measure".into(), json!(stationarity.measure));
         rigor(&mut entry, &stationarity.rigor);
         out.insert("stationarity".into(), Value::Object(entry));
+    }
+    insert(&mut out, "statements", Some(json!(certificate.statements)).filter(|v| *v != json!([])));
+    Value::Object(out)
+}
+
+fn phi(phi: &Phi) -> Value {
+    let bounds = |bounds: &PhiBounds| {
+        let mut out = Map::new();
+        insert(&mut out, "lower", number(bounds.lower));
+        insert(&mut out, "upper", number(bounds.upper));
+        rigor(&mut out, &bounds.rigor);
+        Value::Object(out)
+    };
+    let mut out = Map::new();
+    out.insert("optimistic".into(), bounds(&phi.optimistic));
+    out.insert("pessimistic".into(), bounds(&phi.pessimistic));
+    insert(&mut out, "eta", number(phi.eta));
+    insert(&mut out, "undecided_by", number(phi.undecided_by));
+    Value::Object(out)
+}
+
+fn global(global: &GlobalBound) -> Value {
+    let mut out = Map::new();
+    insert(&mut out, "bound", number(global.bound));
+    insert(&mut out, "gap", global.gap.and_then(number));
+    rigor(&mut out, &global.rigor);
+    out.insert("nodes".into(), json!(global.nodes));
+    Value::Object(out)
+}
+
+fn witness(witness: &Witness) -> Value {
+    let mut out = Map::new();
+    match witness {
+        Witness::Violation { level, constraint, by } => {
+            out.insert("kind".into(), json!("violation"));
+            out.insert("level".into(), json!(level));
+            out.insert("constraint".into(), json!(constraint));
+            insert(&mut out, "by", number(*by));
+        }
+        Witness::Undefined { level } => {
+            out.insert("kind".into(), json!("undefined"));
+            out.insert("level".into(), json!(level));
+        }
+        Witness::Better { y, lower, by, feasible, rigor: basis } => {
+            out.insert("kind".into(), json!("better answer"));
+            out.insert("y".into(), named(y));
+            insert(&mut out, "lower", number(*lower));
+            insert(&mut out, "by", number(*by));
+            out.insert("feasible".into(), json!(feasible));
+            rigor(&mut out, basis);
+        }
+        Witness::Worse { y, upper, by } => {
+            out.insert("kind".into(), json!("worse answer"));
+            out.insert("y".into(), named(y));
+            insert(&mut out, "upper", number(*upper));
+            insert(&mut out, "by", number(*by));
+        }
+        Witness::Claim { name, claimed, computed } => {
+            out.insert("kind".into(), json!("claim"));
+            out.insert("name".into(), json!(name));
+            insert(&mut out, "claimed", number(*claimed));
+            insert(&mut out, "computed", number(*computed));
+        }
     }
     Value::Object(out)
 }
@@ -83,11 +154,21 @@ fn kkt(point: &KktPoint) -> Value {
         ("mu", point.mu),
         ("epsilon", point.epsilon),
         ("ennamcq_margin", point.ennamcq_margin),
+        ("value_error", point.value_error),
+        ("gradient_error", point.gradient_error),
     ] {
         insert(&mut out, key, number(value));
     }
     out.insert("smoothing".into(), json!(point.smoothing));
     out.insert("value_model".into(), json!(point.value_model));
+    if point.regulariser_weight > 0.0 {
+        let regulariser =
+            json!({"weight": number(point.regulariser_weight), "centre": named(&point.regulariser_centre)});
+        out.insert("regulariser".into(), regulariser);
+    }
+    if let Some((centre, radius)) = &point.region {
+        out.insert("region".into(), json!({"centre": centre, "radius": number(*radius)}));
+    }
     Value::Object(out)
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Function, Level, Matrix, Op};
+use crate::smooth::Family;
 
 /// Scalar or vector; matrices occur as constants only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -117,6 +118,8 @@ pub struct Node {
     pub args: Vec<NodeId>,
     /// The result's shape.
     pub shape: Shape,
+    /// The smoothing family of this operation, where it has its own.
+    pub family: Option<&'static dyn Family>,
 }
 
 #[derive(Debug, Default)]
@@ -201,7 +204,7 @@ impl Graph {
             if needed[id] {
                 renumbered[id] = nodes.len() as NodeId;
                 let args = node.args.iter().map(|&arg| renumbered[arg as usize]).collect();
-                nodes.push(Node { op: node.op.clone(), args, shape: node.shape });
+                nodes.push(Node { args, ..node.clone() });
             }
         }
         let roots = roots.iter().map(|&root| renumbered[root as usize]).collect();
@@ -210,13 +213,18 @@ impl Graph {
 
     /// Adds a node whose shape has been checked, or finds the equal one that is there already.
     pub(super) fn expr(&self, op: Op, args: Vec<NodeId>, shape: Shape) -> Expr {
+        self.add(Node { op, args, shape, family: None })
+    }
+
+    /// Adds a node whose shape has been checked, or finds the equal one that is there already.
+    pub(super) fn add(&self, node: Node) -> Expr {
         let mut arena = self.lock();
-        let key = key(&op, &args, shape);
+        let key = key(&node);
         let id = match arena.known.get(&key) {
             Some(&id) => id,
             None => {
                 let id = arena.nodes.len() as NodeId;
-                arena.nodes.push(Node { op, args, shape });
+                arena.nodes.push(node);
                 arena.known.insert(key, id);
                 id
             }
@@ -237,6 +245,26 @@ impl Graph {
 }
 
 impl Expr {
+    /// The same formula with its outermost operation smoothed by `family`, whatever the run's own family is. For
+    /// `abs`, `plus`, `max`, `min`, and norms; others have no kink to smooth and stay as they are.
+    ///
+    /// ```
+    /// use bilevel::{prelude::*, smooth::Moreau};
+    /// # fn main() -> Result<(), ModelError> {
+    /// let mut model = Model::new();
+    /// let x = model.leader("x", 1).within(Bounds::new(-1.0, 1.0)?)?;
+    /// let y = model.follower("y", 1).within(Bounds::new(-1.0, 1.0)?)?;
+    /// let lower = (&y - &x).abs().smoothed_by(&Moreau).sum() + y.abs().sum() * 0.5;
+    /// # let _ = lower;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn smoothed_by(&self, family: &'static dyn Family) -> Expr {
+        let Some(id) = self.id else { return self.clone() };
+        let node = self.graph.node(id);
+        if node.op.has_kink() { self.graph.add(Node { family: Some(family), ..node }) } else { self.clone() }
+    }
+
     /// The graph that holds this formula.
     pub fn graph(&self) -> &Graph {
         &self.graph
@@ -278,7 +306,8 @@ impl Expr {
 }
 
 /// A key that is equal for equal nodes. Matrices and long constants count as equal when they share storage.
-fn key(op: &Op, args: &[NodeId], shape: Shape) -> Vec<u64> {
+fn key(node: &Node) -> Vec<u64> {
+    let Node { op, args, shape, family } = node;
     const SHORT: usize = 8;
     let mut key = Vec::with_capacity(args.len() + 6);
     let push_matrix = |key: &mut Vec<u64>, matrix: &Matrix| match matrix {
@@ -332,9 +361,11 @@ fn key(op: &Op, args: &[NodeId], shape: Shape) -> Vec<u64> {
     }
     key.push(match shape {
         Shape::Scalar => u64::MAX,
-        Shape::Vector(n) => n as u64,
+        Shape::Vector(n) => *n as u64,
     });
     key.extend(args.iter().map(|&arg| u64::from(arg)));
+    // No node number is as large: the bytes of a family's name cannot be taken for arguments.
+    key.extend(family.iter().flat_map(|family| family.name().bytes()).map(|byte| u64::MAX - u64::from(byte)));
     key
 }
 

@@ -123,3 +123,18 @@ pub enum Op {
     /// All arguments one after the other.
     Concat,
 }
+
+impl Op {
+    /// Whether a smoothing family changes the operation.
+    pub fn has_kink(&self) -> bool {
+        matches!(
+            self,
+            Op::Map(Function::Abs | Function::Plus)
+                | Op::Max
+                | Op::Min
+                | Op::MaxOf
+                | Op::GroupNorms { .. }
+                | Op::NormP(_)
+        )
+    }
+}

@@ -4,12 +4,12 @@
 //! value ties with the least one brings a piece of S(x). That the least one is global is an estimate, and so is all that
 //! follows from it.
 
-use super::face::{Face, distance, optimise};
-use super::facts::Facts;
-use super::functions::Functions;
+use super::face::{Face, OnFaceOptimum, Search, distance, optimise};
+use super::facts::{Facts, ObjectiveFacts};
+use super::functions::{Functions, sign};
 use super::oracle::{Slopes, subgradient};
 use super::{Answers, End, Evaluation, HyperFailure, HyperPoint, HyperSettings};
-use crate::expr::structure::Degree;
+use crate::expr::structure::{Degree, VariableBounds};
 use crate::lower::{
     Follower, FollowerProgram, LowerSolution, LowerSolver, LowerStatus, Meter, Pool, PoolSettings, Regulariser,
 };
@@ -31,6 +31,10 @@ pub(super) struct Constrained {
     upper: Follower,
     /// Whether the follower's form is exact, or f has to be smoothed.
     exact: bool,
+    /// Whether F's form is exact, or F has to be smoothed.
+    upper_exact: bool,
+    /// Whether F is quadratic in its own form.
+    upper_quadratic: bool,
 }
 
 /// One piece of S(x) with the best answer on it.
@@ -50,9 +54,19 @@ impl Constrained {
         let lifted = if facts.follower_smooth { None } else { Follower::epigraph(problem, &bounds) };
         let exact = facts.follower_smooth || lifted.is_some();
         let lower = lifted.unwrap_or_else(|| Follower::direct(problem));
-        let mut upper = lower.clone();
-        upper.objective = signed(&problem.leader().objective, attitude, lower.n, lower.size());
-        Self { lower, upper, exact }
+        let objective = signed(&problem.leader().objective, attitude, lower.n, lower.size());
+        let convex = facts.upper.is_convex(sign(attitude));
+        let lifted = if !facts.upper.smooth && convex && facts.follower_smooth && lower.size() == lower.m {
+            Follower::epigraph(&problem.with_lower_objective(objective.clone()), &bounds)
+        } else {
+            None
+        };
+        let upper_exact = facts.upper.smooth || lifted.is_some();
+        let upper = lifted.unwrap_or_else(|| lower.with_objective(objective));
+        let of_form = VariableBounds::unbounded(upper.n, upper.size());
+        let form = ObjectiveFacts::new(&upper.objective, &of_form);
+        let upper_quadratic = form.degree <= Degree::Quadratic && form.smooth;
+        Self { lower, upper, exact, upper_exact, upper_quadratic }
     }
 
     /// φ at x.
@@ -65,11 +79,11 @@ impl Constrained {
         (x, start): (&[f64], &[f64]),
     ) -> Result<Evaluation, HyperFailure> {
         let failures = Failures::default();
-        let (smoothing, kinks) = smoothings(self.exact, facts);
+        let smoothing = self.smoothing();
         let minimisers = self.minimisers(facts, settings, (x, start), smoothing, &failures)?;
-        let (mut lower, mut upper) = self.programs(&failures);
+        let mut lower = FollowerProgram::new(&self.lower, &failures);
+        let mut upper = FollowerProgram::new(&self.upper, &failures);
         lower.fix(x, smoothing, &Regulariser::default());
-        upper.fix(x, kinks, &Regulariser::default());
         let mut faces = Vec::with_capacity(minimisers.len());
         for minimiser in &minimisers {
             faces.push(Face::new(&mut lower, minimiser).ok_or_else(|| not_a_number(&failures))?);
@@ -77,7 +91,11 @@ impl Constrained {
         let mut functions = Functions::new(problem, attitude, x);
         let mut pieces = Vec::with_capacity(faces.len());
         for (index, (face, minimiser)) in faces.iter().zip(&minimisers).enumerate() {
-            let mut piece = best_on(face, (&mut lower, &mut upper), minimiser, (facts, functions.sign()), settings)?;
+            if faces[..index].iter().any(|known| known.holds(face)) {
+                continue;
+            }
+            let programs = (&mut lower, &mut upper);
+            let mut piece = self.best_on(face, x, programs, minimiser, (facts, functions.sign()), settings)?;
             piece.index = index;
             piece.value = functions.upper(&piece.y[..problem.m()]);
             pieces.push(piece);
@@ -94,19 +112,14 @@ impl Constrained {
         Ok(Evaluation { point, answers, route, gradients: functions.gradients })
     }
 
-    /// Whether the follower's form is exact; else f is smoothed.
-    pub fn is_exact(&self) -> bool {
-        self.exact
-    }
-
     /// The lower level.
     pub fn lower(&self) -> &Follower {
         &self.lower
     }
 
-    /// The follower's programme, and the one with sign * F in its place.
-    pub fn programs<'a>(&'a self, failures: &Failures) -> (FollowerProgram<'a>, FollowerProgram<'a>) {
-        (FollowerProgram::new(&self.lower, failures), FollowerProgram::new(&self.upper, failures))
+    /// How f is smoothed: not at all where that is not needed.
+    pub fn smoothing(&self) -> Smoothing<'static> {
+        if self.exact { Smoothing::EXACT } else { Smoothing::new(&Chks, SMOOTHED) }
     }
 
     /// The follower's minimisers at x whose values tie with the least, best first; at least one.
@@ -143,14 +156,8 @@ impl Constrained {
     }
 }
 
-/// How f and F are smoothed: not at all where that is not needed.
-pub(super) fn smoothings(exact: bool, facts: &Facts) -> (Smoothing<'static>, Smoothing<'static>) {
-    let smoothing = |needed: bool| if needed { Smoothing::new(&Chks, SMOOTHED) } else { Smoothing::EXACT };
-    (smoothing(!exact), smoothing(!facts.upper.smooth))
-}
-
 /// sign * F as a function of (x, ỹ).
-fn signed(objective: &Function, attitude: Attitude, n: usize, size: usize) -> Function {
+pub(super) fn signed(objective: &Function, attitude: Attitude, n: usize, size: usize) -> Function {
     match (attitude, objective) {
         (Attitude::Optimistic, _) => objective.resized(n, size),
         (Attitude::Pessimistic, Function::Formula { expr, .. }) => {
@@ -160,46 +167,84 @@ fn signed(objective: &Function, attitude: Attitude, n: usize, size: usize) -> Fu
     }
 }
 
-/// The best answer on one face.
-fn best_on(
-    face: &Face,
-    (lower, upper): (&mut FollowerProgram<'_>, &mut FollowerProgram<'_>),
-    minimiser: &LowerSolution,
-    (facts, sign): (&Facts, f64),
-    settings: &HyperSettings,
-) -> Result<Piece, HyperFailure> {
-    let (base, dimension, certain) = (&face.base, face.dimension(), face.certain);
-    let mut piece = Piece { value: f64::NAN, y: base.clone(), dimension, global: true, certain, index: 0 };
-    if dimension == 0 {
-        return Ok(piece);
-    }
-    let quadratic = facts.upper.degree <= Degree::Quadratic && facts.upper.smooth;
-    let convex = facts.upper.is_convex(sign);
-    let found = optimise(upper, face, quadratic, convex, (settings.starts, settings.seed));
-    let allowed = minimiser.plain + TIE * (1.0 + minimiser.plain.abs());
-    let found = match found {
-        Ok(found) => found,
-        // Without limit on the face; whether the face is S(x) so far out is known where f is quadratic.
-        Err(HyperFailure::Infinite) if facts.lower.degree <= Degree::Quadratic => return Err(HyperFailure::Infinite),
-        Err(HyperFailure::Infinite) => {
-            return Err(HyperFailure::Numerical("F seems unbounded on the follower's answers".into()));
+impl Constrained {
+    /// The best answer on one face.
+    fn best_on(
+        &self,
+        face: &Face,
+        x: &[f64],
+        (lower, upper): (&mut FollowerProgram<'_>, &mut FollowerProgram<'_>),
+        minimiser: &LowerSolution,
+        (facts, sign): (&Facts, f64),
+        settings: &HyperSettings,
+    ) -> Result<Piece, HyperFailure> {
+        let (dimension, certain) = (face.dimension(), face.certain);
+        let mut piece = Piece { value: f64::NAN, y: face.base.clone(), dimension, global: true, certain, index: 0 };
+        if dimension == 0 {
+            return Ok(piece);
         }
-        Err(other) => return Err(other),
-    };
-    (piece.y, piece.global) = (found.y, found.global);
-    // The face is a guess where f is not quadratic: step back to where f has not risen.
-    let mut share = 1.0;
+        let convex = facts.upper.is_convex(sign);
+        let (starts, seed) = (settings.starts, settings.seed);
+        let search = Search { quadratic: self.upper_quadratic, convex, starts, seed };
+        let found = match self.least(face, x, upper, search) {
+            Ok(found) => found,
+            // Without limit on the face; whether the face is S(x) so far out is known where f is quadratic.
+            Err(HyperFailure::Infinite) if facts.lower.degree > Degree::Quadratic => {
+                return Err(HyperFailure::Numerical("F seems unbounded on the follower's answers".into()));
+            }
+            Err(other) => return Err(other),
+        };
+        (piece.y, piece.global) = (found.y, found.global);
+        piece.y.truncate(face.base.len());
+        step_back(&mut piece, face, lower, minimiser.plain);
+        Ok(piece)
+    }
+
+    /// The least of sign * F on a face: exact, or with F's kinks smoothed less and less.
+    fn least(
+        &self,
+        face: &Face,
+        x: &[f64],
+        upper: &mut FollowerProgram<'_>,
+        search: Search,
+    ) -> Result<OnFaceOptimum, HyperFailure> {
+        if self.upper_exact {
+            upper.fix(x, Smoothing::EXACT, &Regulariser::default());
+            let wide = face.widened(self.upper.extend(x, &face.base));
+            return optimise(upper, &wide, search, &vec![0.0; wide.dimension()]);
+        }
+        let mut z = vec![0.0; face.dimension()];
+        let mut converged = true;
+        let mut mu = 1e-1;
+        loop {
+            upper.fix(x, Smoothing::new(&Chks, mu), &Regulariser::default());
+            let mut found = optimise(upper, face, search, &z)?;
+            converged &= found.global;
+            if mu <= SMOOTHED {
+                found.global = converged;
+                return Ok(found);
+            }
+            z = found.z;
+            mu = (0.03 * mu).max(SMOOTHED);
+        }
+    }
+}
+
+/// The face is a guess where f is not quadratic: step back to where f has not risen.
+fn step_back(piece: &mut Piece, face: &Face, lower: &mut FollowerProgram<'_>, least: f64) {
+    let allowed = least + TIE * (1.0 + least.abs());
     let target = piece.y.clone();
-    while lower.plain_objective(&piece.y) > allowed && share > 1e-6 {
-        share *= 0.5;
-        piece.y.iter_mut().zip(base.iter().zip(&target)).for_each(|(y, (b, t))| *y = b + share * (t - b));
+    let mut share = 1.0;
+    while lower.plain_objective(&piece.y) > allowed {
         (piece.global, piece.certain) = (false, false);
+        share *= 0.5;
+        if share <= 1e-6 {
+            // Nothing but the minimiser itself: isolated, with derivatives that vanish to higher order.
+            (piece.y, piece.dimension) = (face.base.clone(), 0);
+            return;
+        }
+        piece.y.iter_mut().zip(face.base.iter().zip(&target)).for_each(|(y, (b, t))| *y = b + share * (t - b));
     }
-    if share <= 1e-6 {
-        // Nothing but the minimiser itself: isolated, with derivatives that vanish to higher order.
-        (piece.y, piece.dimension, piece.certain) = (base.clone(), 0, false);
-    }
-    Ok(piece)
 }
 
 fn describe(pieces: &[Piece], facts: &Facts) -> Answers {
@@ -238,7 +283,7 @@ fn failure(status: LowerStatus, failures: &Failures) -> HyperFailure {
     match status {
         LowerStatus::Infeasible => HyperFailure::NoAnswer,
         LowerStatus::Unbounded => HyperFailure::FollowerUnbounded,
-        LowerStatus::Solved | LowerStatus::Numerical => not_a_number(failures),
+        LowerStatus::Solved | LowerStatus::Numerical | LowerStatus::Unreliable => not_a_number(failures),
     }
 }
 

@@ -14,17 +14,21 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::constrained::{Constrained, not_a_number, smoothings};
+use super::constrained::{Constrained, not_a_number, signed};
 use super::facts::Facts;
 use super::functions::Functions;
 use super::{Answers, End, Evaluation, HyperFailure, HyperPoint, HyperSettings};
 use crate::lower::{FollowerProgram, LowerSolver, Meter, Regulariser};
 use crate::nlp::{self, Frame, Multipliers, Nlp, interior_point};
 use crate::problem::{Attitude, Failures, Problem};
+use crate::smooth::{Chks, Smoothing};
 use crate::solution::Rigor;
 
 /// A solution may violate its constraints by this, relative to 1 + the size of their bounds.
 const FEASIBLE: f64 = 1e-8;
+
+/// Smoothing level of F's kinks.
+const KINKS: f64 = 1e-6;
 
 /// sign * F over the follower's constraints and f <= level.
 struct NearlyBest<'p, 'a> {
@@ -93,10 +97,14 @@ impl Constrained {
         (x, start): (&[f64], &[f64]),
     ) -> Result<Evaluation, HyperFailure> {
         let failures = Failures::default();
-        let (smoothing, kinks) = smoothings(self.is_exact(), facts);
+        let smoothing = self.smoothing();
         let minimisers = self.minimisers(facts, settings, (x, start), smoothing, &failures)?;
         let v = minimisers.first().map_or(f64::NAN, |best| best.plain);
-        let (mut lower, mut upper) = self.programs(&failures);
+        let objective = signed(&problem.leader().objective, attitude, self.lower().n, self.lower().size());
+        let form = self.lower().with_objective(objective);
+        let mut lower = FollowerProgram::new(self.lower(), &failures);
+        let mut upper = FollowerProgram::new(&form, &failures);
+        let kinks = if facts.upper.smooth { Smoothing::EXACT } else { Smoothing::new(&Chks, KINKS) };
         lower.fix(x, smoothing, &Regulariser::default());
         upper.fix(x, kinks, &Regulariser::default());
         let mut functions = Functions::new(problem, attitude, x);
@@ -118,7 +126,8 @@ impl Constrained {
         let sign = functions.sign();
         let subgradient = if smooth { envelope(&mut upper, &mut lower, &found, &slope_v, sign) } else { None };
         let error = FEASIBLE * (1.0 + value.abs());
-        let least = End { value: if convex { value - error } else { f64::NEG_INFINITY }, rigor: Rigor::Estimated };
+        let global = convex && found.status.is_success();
+        let least = End { value: if global { value - error } else { f64::NEG_INFINITY }, rigor: Rigor::Estimated };
         let most = End { value: value + error, rigor: Rigor::Estimated };
         let point = HyperPoint::signed(sign, value, least, most, found.z[..m].to_vec(), subgradient);
         let route = "answers within the follower's tolerance";

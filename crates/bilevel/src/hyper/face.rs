@@ -89,6 +89,31 @@ impl Face {
         Some(Self { base, held, basis, certain: spectrum.certain })
     }
 
+    /// The face with further variables behind ỹ, free to move, at the end of `base`.
+    pub fn widened(&self, base: Vec<f64>) -> Self {
+        let (k, d, more) = (self.basis.rows(), self.basis.cols(), base.len() - self.basis.cols());
+        let mut basis = Dense::zeros(k + more, d + more);
+        for i in 0..k {
+            basis.row_mut(i)[..d].copy_from_slice(self.basis.row(i));
+        }
+        (0..more).for_each(|i| basis[(k + i, d + i)] = 1.0);
+        Self { base, held: self.held.clone(), basis, certain: self.certain }
+    }
+
+    /// Whether the other face is the same affine subspace: as many directions, and its base lies in this one.
+    pub fn holds(&self, other: &Face) -> bool {
+        if self.dimension() != other.dimension() || self.held != other.held {
+            return false;
+        }
+        let mut off = vec![0.0; self.base.len()];
+        sub(&other.base, &self.base, &mut off);
+        let length = norm2(&off);
+        let mut along = vec![0.0; self.dimension()];
+        self.basis.mul_add(1.0, &off, &mut along);
+        self.basis.transpose_mul_add(-1.0, &along, &mut off);
+        norm2(&off) <= 1e-6 * (1.0 + length)
+    }
+
     /// The number of directions in which the answers may differ.
     pub fn dimension(&self) -> usize {
         self.basis.rows()
@@ -165,6 +190,19 @@ impl<'p, 'a> OnFace<'p, 'a> {
     fn move_to(&mut self, z: &[f64]) {
         self.y.copy_from_slice(&self.face.base);
         self.face.basis.transpose_mul_add(1.0, z, &mut self.y);
+    }
+
+    /// The largest violation of a row or a constraint at z.
+    fn violation(&mut self, z: &[f64]) -> f64 {
+        let mut values = vec![0.0; self.frame.constraints()];
+        self.constraints(z, &mut values);
+        let outside = |value: f64, lower: f64, upper: f64| (lower - value).max(value - upper).max(0.0);
+        let frame = &self.frame;
+        let rows =
+            (0..frame.rows.rows()).map(|i| outside(frame.rows.row_dot(i, z), frame.row_lower[i], frame.row_upper[i]));
+        let functions =
+            (0..values.len()).map(|i| outside(values[i], frame.constraint_lower[i], frame.constraint_upper[i]));
+        rows.chain(functions).fold(0.0, f64::max)
     }
 
     /// N M Nᵀ for the square matrix held.
@@ -260,48 +298,67 @@ impl Nlp for OnFace<'_, '_> {
 pub(super) struct OnFaceOptimum {
     /// ỹ.
     pub y: Vec<f64>,
-    /// Whether the value is the least on the face, not only a local one.
+    /// Its coordinates on the face.
+    pub z: Vec<f64>,
+    /// Whether the value is the least on the face, not only a local one, and the solve has converged.
     pub global: bool,
 }
 
-/// Minimises the objective of `program` (sign * F over the follower's constraints, fixed at x) on a face. `quadratic`:
-/// the objective is known to be quadratic in y; `convex`: known to be convex.
+/// What is known of the objective on a face, and how hard to look.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Search {
+    /// Whether it is quadratic in ỹ.
+    pub quadratic: bool,
+    /// Whether it is convex.
+    pub convex: bool,
+    /// Starts where it is not convex.
+    pub starts: usize,
+    /// Their seed.
+    pub seed: u64,
+}
+
+/// Minimises the objective of `program` (sign * F over the follower's constraints, fixed at x) on a face, from the
+/// coordinates `origin`.
 pub(super) fn optimise(
     program: &mut FollowerProgram<'_>,
     face: &Face,
-    quadratic: bool,
-    convex: bool,
-    (starts, seed): (usize, u64),
+    search: Search,
+    origin: &[f64],
 ) -> Result<OnFaceOptimum, HyperFailure> {
     let mut on_face = OnFace::new(program, face);
-    let origin = vec![0.0; face.dimension()];
-    if quadratic && on_face.frame.constraints() == 0 {
-        if let Some(result) = programme(&mut on_face, &origin) {
-            return result;
-        }
+    if search.quadratic
+        && on_face.frame.constraints() == 0
+        && let Some(result) = programme(&mut on_face, &vec![0.0; origin.len()])
+    {
+        return result;
     }
-    let starts = if convex { vec![origin] } else { vertices(&on_face.frame, starts, seed) };
+    let mut starts = vec![origin.to_vec()];
+    if !search.convex {
+        starts.extend(vertices(&on_face.frame, search.starts, search.seed));
+    }
     let settings = interior_point::Settings::default();
-    let mut best = (on_face.objective(&starts[0]), starts[0].clone());
+    let mut best = (on_face.objective(origin), origin.to_vec(), false);
     for start in &starts {
         let found = interior_point::solve(&mut on_face, start, &settings);
         if found.status == nlp::Status::Unbounded {
             return Err(HyperFailure::Infinite);
         }
-        for (value, z, fits) in [
-            (on_face.objective(start), start, true),
-            (found.objective, &found.z, found.residuals.violation <= 1e-8 * (1.0 + norm2(&found.z))),
-        ] {
-            if fits && (value < best.0 || best.0.is_nan()) {
-                best = (value, z.clone());
+        let violation = on_face.violation(start);
+        let ends = [(start, violation), (&found.z, found.residuals.violation)];
+        for (k, (z, violation)) in ends.into_iter().enumerate() {
+            let value = on_face.objective(z);
+            if violation <= 1e-8 * (1.0 + norm2(z)) && (value < best.0 || best.0.is_nan()) {
+                best = (value, z.clone(), false);
             }
+            // The least value may be the start's own: what counts is that a solve has converged to it.
+            best.2 |= k == 1 && found.status.is_success() && value <= best.0;
         }
     }
     if !best.0.is_finite() {
         return Err(HyperFailure::Numerical("F is not finite on the follower's answers".into()));
     }
     on_face.move_to(&best.1);
-    Ok(OnFaceOptimum { y: on_face.y, global: convex })
+    Ok(OnFaceOptimum { y: on_face.y, z: best.1, global: search.convex && best.2 })
 }
 
 /// A convex quadratic objective over a polyhedral face; `None` if it is not convex or could not be solved.
@@ -322,7 +379,7 @@ fn programme(on_face: &mut OnFace<'_, '_>, origin: &[f64]) -> Option<Result<OnFa
         QpStatus::Unbounded => Some(Err(HyperFailure::Infinite)),
         QpStatus::Solved => {
             on_face.move_to(&solution.1);
-            Some(Ok(OnFaceOptimum { y: on_face.y.clone(), global: true }))
+            Some(Ok(OnFaceOptimum { y: on_face.y.clone(), z: solution.1, global: true }))
         }
         _ => None,
     }
@@ -343,16 +400,15 @@ fn solve_linear_quadratic(frame: &Frame, hessian: QpHessian<'_>, linear: &[f64])
     Some((solution.status, solution.z))
 }
 
-/// Starts on a face: the origin, and the farthest points in random directions (local minimisers of a concave function
-/// are among such vertices) where the face has an end there.
+/// Starts on a face: the farthest points in random directions (local minimisers of a concave function are among such
+/// vertices), or random points where the face has no end there.
 fn vertices(frame: &Frame, count: usize, seed: u64) -> Vec<Vec<f64>> {
     let k = frame.variables();
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut starts = vec![vec![0.0; k]];
-    for _ in 1..count.max(2) {
+    let mut starts = Vec::with_capacity(count);
+    for _ in 0..count {
         let direction: Vec<f64> = (0..k).map(|_| StandardNormal.sample(&mut rng)).collect();
-        let far = solve_linear_quadratic(frame, QpHessian::Zero, &direction);
-        match far {
+        match solve_linear_quadratic(frame, QpHessian::Zero, &direction) {
             Some((QpStatus::Solved, z)) if frame.constraints() == 0 => starts.push(z),
             _ => starts.push(direction),
         }

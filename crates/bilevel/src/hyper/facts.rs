@@ -21,7 +21,7 @@ pub(super) struct ObjectiveFacts {
 }
 
 impl ObjectiveFacts {
-    fn new(function: &Function, bounds: &VariableBounds) -> Self {
+    pub fn new(function: &Function, bounds: &VariableBounds) -> Self {
         let unknown = Self { degree: Degree::Nonlinear, hessian: None, curvature: Curvature::Unknown, smooth: true };
         let Some(Ok(structure)) = function.expr().map(|e| Structure::new(std::slice::from_ref(e), bounds)) else {
             return unknown;

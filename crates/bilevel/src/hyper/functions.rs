@@ -111,6 +111,14 @@ impl<'a> Functions<'a> {
         self.lower.add_gradient(at, &[1.0], None, Some(out));
     }
 
+    /// Writes ∇ₓf.
+    pub fn lower_gradient_x(&mut self, y: &[f64], out: &mut [f64]) {
+        self.gradients += 1;
+        out.fill(0.0);
+        let at = self.at(y);
+        self.lower.add_gradient(at, &[1.0], Some(out), None);
+    }
+
     /// Writes ∇²_yy f d.
     pub fn lower_product(&mut self, y: &[f64], d: &[f64], out: &mut [f64]) {
         self.gradients += 1;

@@ -15,11 +15,14 @@
 //! face.rs         the answers near one minimiser as a polyhedron, and F on it
 //! eta.rs          the same for a follower who takes any answer within eta of the best
 //! user.rs         UserHyper: a user's own function of x
+//! penalty.rs      large convex followers over a set: the penalty path, first derivatives only
+//! baseline/       methods of the literature for the same task, to compare with
 //! oracle.rs       a subgradient of phi with constraints
 //! custom.rs       a user's objective with its sign turned
 //! descent.rs      trust-region Newton method for what is left of F on S(x)
 //! ```
 
+pub mod baseline;
 mod constrained;
 mod custom;
 mod descent;
@@ -30,6 +33,7 @@ mod facts;
 mod functions;
 mod null_space;
 mod oracle;
+mod penalty;
 mod route;
 mod spectrum;
 mod squares;

@@ -5,9 +5,13 @@ use super::factored::Factored;
 use super::facts::Facts;
 use super::functions::Functions;
 use super::null_space::NullSpace;
+use super::penalty;
 use super::{End, HyperFailure, HyperObjective, HyperPoint};
 use crate::expr::structure::Degree;
 use crate::problem::{Attitude, Problem};
+
+/// Followers over a set alone with more variables are solved without matrices where that is possible.
+const LARGE: usize = 200;
 
 /// How phi is evaluated.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -127,6 +131,11 @@ impl Hyper {
                 return Ok(evaluation);
             }
         }
+        let large = m > LARGE && self.problem.follower().constraints.is_empty() && self.settings.eta <= 0.0;
+        let by_penalty = large && penalty::applies(&self.facts, self.attitude);
+        if by_penalty && self.facts.lower.degree > Degree::Quadratic {
+            return self.by_penalty(x, &start);
+        }
         if let Some(route) = &self.null_space {
             let mut functions = Functions::new(&self.problem, self.attitude, x);
             let found = route.evaluate(&mut functions, &self.facts, &self.settings, &start)?;
@@ -138,7 +147,17 @@ impl Hyper {
         if self.settings.eta > 0.0 {
             return route.rational(&self.problem, self.attitude, &self.facts, &self.settings, at);
         }
+        if by_penalty {
+            return self.by_penalty(x, &start);
+        }
         route.evaluate(&self.problem, self.attitude, &self.facts, &self.settings, at)
+    }
+}
+
+impl Hyper {
+    fn by_penalty(&self, x: &[f64], start: &[f64]) -> Result<Evaluation, HyperFailure> {
+        let mut functions = Functions::new(&self.problem, self.attitude, x);
+        penalty::evaluate(&mut functions, &self.problem.follower().set, start)
     }
 }
 

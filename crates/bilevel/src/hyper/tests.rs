@@ -171,7 +171,7 @@ fn a_convex_follower_that_is_not_quadratic() {
     let y = model.follower("y", 12).free().unwrap();
     let image = &crate::expr::Matrix::from(a.clone()) * &y;
     // Every softplus against its mirror image: a minimum exists.
-    let lower = image.softplus().sum() + (-&image).softplus().sum() + (&image - &x).square().sum() * 0.1;
+    let lower = image.softplus().sum() + (-&image).softplus().sum() + (&image - x.index(0)).square().sum() * 0.1;
     let upper = (&y - model.graph().constant_vector(&target)).norm2sq() * 0.5;
     let problem = model.upper(upper).lower(lower).build().unwrap();
     let hyper = |x: f64| Hyper::new(&problem, Optimistic, &HyperSettings::default()).evaluate_in_full(&[x], 1e-8, None);

@@ -7,6 +7,9 @@ use crate::expr::{Expr, Level};
 use crate::problem::{Function, Problem, System, SystemBuilder};
 use crate::set::{ConvexSet, Description, Set};
 
+use super::Composite;
+use std::sync::Arc;
+
 /// The lower level over (x, ỹ).
 #[derive(Clone, Debug)]
 pub struct Follower {
@@ -24,6 +27,8 @@ pub struct Follower {
     pub system: System,
     /// The set Y, where the follower's constraints are that set alone and ỹ = y.
     pub set_alone: Option<Set>,
+    /// The objective in parts, where exact answers can be found from them.
+    pub composite: Option<Arc<Composite>>,
     lifted: Option<Lifted>,
 }
 
@@ -75,7 +80,7 @@ impl Follower {
         };
         let alone = side.constraints.is_empty() && size == m;
         let set_alone = alone.then(|| side.set.clone());
-        Self { n, m, objective, lower, upper, system: builder.build(), set_alone, lifted }
+        Self { n, m, objective, lower, upper, system: builder.build(), set_alone, composite: None, lifted }
     }
 
     /// Completes y to ỹ: epigraph variables at their smallest feasible values, variables of sets at the middle of their
@@ -93,6 +98,11 @@ impl Follower {
             full.push(middle(self.lower[j], self.upper[j]));
         }
         full
+    }
+
+    /// Another objective over the same variables and constraints.
+    pub fn with_objective(&self, objective: Function) -> Self {
+        Self { objective, ..self.clone() }
     }
 
     /// Number of variables ỹ.

@@ -4,7 +4,7 @@ use bilevel_linalg::{Csr, Dense};
 
 use super::Follower;
 use crate::nlp::{Frame, Multipliers, Nlp};
-use crate::problem::{At, Failures, FunctionEvaluator};
+use crate::problem::{At, Failures, FunctionEvaluator, Product};
 use crate::smooth::Smoothing;
 
 /// The quadratic regulariser `weight / 2 * ‖y − centre‖²` on the follower's own variables (§3.1, centred).
@@ -77,6 +77,24 @@ impl<'a> FollowerProgram<'a> {
     /// f at (x, ỹ) without the regulariser, at the smoothing that was set.
     pub fn plain_objective(&mut self, y: &[f64]) -> f64 {
         self.objective.value(At { x: &self.x, y, smoothing: self.smoothing })
+    }
+
+    /// Hands out products of the objective's Hessian at `y` with directions, regulariser included; false where there are
+    /// none.
+    pub fn with_hessian(&mut self, y: &[f64], run: &mut dyn FnMut(&mut Product<'_>)) -> bool {
+        let at = At { x: &self.x, y, smoothing: self.smoothing };
+        let weight = self.regulariser.weight;
+        self.objective.with_follower_hessian(at, &mut |product| {
+            run(&mut |direction, out| {
+                product(direction, out);
+                out.iter_mut().zip(direction).for_each(|(o, d)| *o += weight * d);
+            });
+        })
+    }
+
+    /// The weight of the regulariser.
+    pub fn regulariser_weight(&self) -> f64 {
+        self.regulariser.weight
     }
 
     /// Writes the gradient in x of the Lagrangian f − rowsᵀ A (x, ỹ) − constraintsᵀ c(x, ỹ): by the envelope theorem

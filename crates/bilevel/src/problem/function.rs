@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bilevel_linalg::Dense;
 
-use crate::expr::{Expr, Tape, Workspace};
+use crate::expr::{Blocks, Expr, Tape, Workspace};
 use crate::smooth::Smoothing;
 
 /// A user's code could not evaluate a function.
@@ -114,6 +114,14 @@ impl Function {
     /// Whether there are no components.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether any of the blocks' variables occur; a user's own code may use all.
+    pub fn depends_on(&self, blocks: Blocks) -> bool {
+        match self {
+            Function::Formula { tape, .. } => tape.depends().meets(blocks),
+            Function::Custom(_) => true,
+        }
     }
 
     /// The formula, unless it is a user's own code.
@@ -270,6 +278,25 @@ impl<'a> FunctionEvaluator<'a> {
         }
     }
 
+    /// Adds the Hessian of a scalar formula times a direction in y to a vector over x; false for a user's own code.
+    pub fn add_mixed_product(&mut self, at: At<'_>, direction: &[f64], out: &mut [f64]) -> bool {
+        let Function::Formula { tape, .. } = self.function else { return false };
+        let mut evaluation = tape.evaluate(&mut self.workspace, at.x, &at.y[..self.followers], at.smoothing);
+        evaluation.hessian(&[1.0]).product(None, Some(&direction[..self.followers]), Some(&mut self.gradient_x), None);
+        add(1.0, &self.gradient_x, out);
+        true
+    }
+
+    /// Evaluates a scalar formula once and hands out the function that writes its Hessian in y times a direction; false
+    /// for a user's own code.
+    pub fn with_follower_hessian(&mut self, at: At<'_>, run: &mut dyn FnMut(&mut Product<'_>)) -> bool {
+        let Function::Formula { tape, .. } = self.function else { return false };
+        let mut evaluation = tape.evaluate(&mut self.workspace, at.x, &at.y[..self.followers], at.smoothing);
+        let mut hessian = evaluation.hessian(&[1.0]);
+        run(&mut |direction, out| hessian.product(None, Some(direction), None, Some(out)));
+        true
+    }
+
     /// Adds the rows of the Hessian of the weighted sum that belong to y: row j of it to row `first + j` of `out`, whose
     /// columns are (x, y) or y alone.
     pub fn add_follower_hessian(&mut self, at: At<'_>, weights: &[f64], out: &mut Dense, first: usize, with_x: bool) {
@@ -312,6 +339,9 @@ fn add_row(row: &mut [f64], x: Option<&Vec<f64>>, y: &[f64], scale: f64) {
     }
     add(scale, y, out_y);
 }
+
+/// Writes a matrix times its first argument to the second.
+pub type Product<'a> = dyn FnMut(&[f64], &mut [f64]) + 'a;
 
 /// A point and a smoothing level at which derivatives are taken.
 #[derive(Clone, Copy, Debug)]

@@ -28,7 +28,7 @@ pub use error::SetError;
 pub use halfspace::Halfspace;
 pub use l1_ball::L1Ball;
 pub use orthant::Orthant;
-pub use polyhedron::Polyhedron;
+pub use polyhedron::{HullForm, Polyhedron};
 pub use product::Product;
 pub use simplex::Simplex;
 pub use whole::Whole;

@@ -18,6 +18,8 @@
 mod chks;
 mod epanechnikov;
 mod logistic;
+mod moreau;
+pub mod proximal;
 mod uniform;
 
 #[cfg(test)]
@@ -26,6 +28,7 @@ mod tests;
 pub use chks::Chks;
 pub use epanechnikov::Epanechnikov;
 pub use logistic::Logistic;
+pub use moreau::Moreau;
 pub use uniform::Uniform;
 
 use std::fmt::Debug;
@@ -41,6 +44,17 @@ pub struct Jet {
     pub second: f64,
 }
 
+/// A smoothed maximum of two numbers `a` and `b`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Maximum {
+    /// The value.
+    pub value: f64,
+    /// The derivative by `a`; that by `b` is `1 - weight`.
+    pub weight: f64,
+    /// The second derivative by `a`, which is also that by `b`, and minus the mixed one.
+    pub bend: f64,
+}
+
 /// sqrt(a² + b²) without overflow or underflow; several times faster than the standard library's where squares are safe.
 #[inline]
 pub(crate) fn hypotenuse(a: f64, b: f64) -> f64 {
@@ -50,9 +64,10 @@ pub(crate) fn hypotenuse(a: f64, b: f64) -> f64 {
 
 /// A smoothing family: how the positive part `max(z, 0)` is replaced by a smooth function.
 ///
-/// Implementors guarantee, for every `mu > 0`: `value` nondecreasing and convex in `z`, `0 <= first <= 1`,
-/// `0 <= plus(z, mu).value - max(z, 0) <= plus_error() * mu`, `plus(z) - plus(-z) = z` (an even density), no overflow
-/// for finite `z`, the limits at `z = -inf` and `inf`, and NaN for NaN.
+/// Implementors guarantee, for every `mu > 0`: `value` nondecreasing and convex in `z`, `0 <= first <= 1`, no overflow
+/// for finite `z`, the limits at `z = -inf` and `inf`, and NaN for NaN. A density (Example 2.7) lies above:
+/// `0 <= plus(z, mu).value - max(z, 0) <= plus_error() * mu`, and is even: `plus(z) - plus(-z) = z`. An envelope
+/// (Example 2.8) lies below by as much.
 pub trait Family: Debug + Send + Sync {
     /// The name used in problem files and reports.
     fn name(&self) -> &'static str;
@@ -60,13 +75,27 @@ pub trait Family: Debug + Send + Sync {
     /// The smoothed positive part at level `mu > 0` (Example 2.7).
     fn plus(&self, z: f64, mu: f64) -> Jet;
 
-    /// The sharp constant of the error bound `plus_mu(z) - max(z, 0) <= constant * mu`, attained at `z = 0`.
+    /// The sharp constant of the error bound `|plus_mu(z) - max(z, 0)| <= constant * mu`; a density attains it at 0.
     fn plus_error(&self) -> f64;
 
     /// `kappa`, the mean of `|s|` under the density: the constant of the papers' error bound, twice the sharp one for
     /// an even density.
     fn kappa(&self) -> f64 {
         2.0 * self.plus_error()
+    }
+
+    /// Whether atoms become their Moreau envelopes (from below) rather than means under a density (from above).
+    fn is_envelope(&self) -> bool {
+        false
+    }
+
+    /// The smoothed larger of `a` and `b`; by default `b + plus(a - b)` for an even density, computed as the larger one
+    /// plus `plus(-|a - b|)`, which cancels nothing.
+    fn maximum(&self, a: f64, b: f64, mu: f64) -> Maximum {
+        // Equal infinities have no difference.
+        let tail = self.plus(if a == b { 0.0 } else { -(a - b).abs() }, mu);
+        let (larger, weight) = if a >= b { (a, 1.0 - tail.first) } else { (b, tail.first) };
+        Maximum { value: larger + tail.value, weight, bend: tail.second }
     }
 
     /// The smoothed absolute value; by default `plus(z) + plus(-z)`.
@@ -76,7 +105,7 @@ pub trait Family: Debug + Send + Sync {
     }
 }
 
-static FAMILIES: [&dyn Family; 4] = [&Chks, &Logistic, &Uniform, &Epanechnikov];
+static FAMILIES: [&dyn Family; 5] = [&Chks, &Logistic, &Uniform, &Epanechnikov, &Moreau];
 
 /// The family with this name, as in problem files.
 pub fn by_name(name: &str) -> Option<&'static dyn Family> {
@@ -117,6 +146,11 @@ impl<'a> Smoothing<'a> {
         self.family
     }
 
+    /// Whether atoms are replaced by their Moreau envelopes.
+    pub fn is_envelope(&self) -> bool {
+        self.mu > 0.0 && self.family.is_envelope()
+    }
+
     /// The same family at another level.
     pub fn at(&self, mu: f64) -> Self {
         Self::new(self.family, mu)
@@ -138,6 +172,23 @@ impl<'a> Smoothing<'a> {
             0.5
         };
         Jet { value: z.max(0.0), first, second: 0.0 }
+    }
+
+    /// The larger of `a` and `b`; exactly at a tie the weight is 1/2.
+    pub fn maximum(&self, a: f64, b: f64) -> Maximum {
+        if self.mu > 0.0 {
+            return self.family.maximum(a, b, self.mu);
+        }
+        // Written so that NaN in either operand comes out.
+        let value = if a >= b || a.is_nan() { a } else { b };
+        let weight = if a == b {
+            0.5
+        } else if (a - b).is_nan() {
+            f64::NAN
+        } else {
+            f64::from(a > b)
+        };
+        Maximum { value, weight, bend: 0.0 }
     }
 
     /// The absolute value at `z`.

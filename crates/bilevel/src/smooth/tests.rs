@@ -21,8 +21,13 @@ proptest! {
             let jet = family.plus(z, mu);
             let excess = jet.value - z.max(0.0);
             let rounding = 4.0 * f64::EPSILON * (z.abs() + mu);
-            prop_assert!(excess >= -rounding && excess <= family.plus_error() * mu + rounding, "{} {z} {mu}", family.name());
+            let (below, above) = if family.is_envelope() { (family.plus_error(), 0.0) } else { (0.0, family.plus_error()) };
+            prop_assert!(excess >= -below * mu - rounding, "{} {z} {mu}", family.name());
+            prop_assert!(excess <= above * mu + rounding, "{} {z} {mu}", family.name());
             prop_assert!((0.0..=1.0).contains(&jet.first) && jet.second >= 0.0 && jet.second.is_finite());
+            if family.is_envelope() {
+                continue;
+            }
             let mirrored = family.plus(-z, mu);
             prop_assert!((jet.value - mirrored.value - z).abs() <= rounding);
             prop_assert!((jet.first + mirrored.first - 1.0).abs() <= 1e-15);
@@ -41,8 +46,13 @@ proptest! {
             let (before, at, after) = (family.plus(z - h, mu), family.plus(z, mu), family.plus(z + h, mu));
             let slope = (after.value - before.value) / (2.0 * h);
             prop_assert!((slope - at.first).abs() < 1e-5, "{} {slope} {at:?}", family.name());
-            // The uniform family is only once differentiable at the ends of its band.
-            if family.name() != "uniform" || (t.abs() - 0.5).abs() > 1e-4 {
+            // Once differentiable only: the uniform family at the ends of its band, the envelope at 0 and 1.
+            let corner = match family.name() {
+                "uniform" => (t.abs() - 0.5).abs() < 1e-4,
+                "moreau" => t.abs() < 1e-4 || (t - 1.0).abs() < 1e-4,
+                _ => false,
+            };
+            if !corner {
                 let bend = (after.first - before.first) / (2.0 * h);
                 prop_assert!((bend - at.second).abs() * mu < 1e-4, "{} {bend} {at:?}", family.name());
             }
@@ -72,9 +82,9 @@ fn extreme_points_and_nan() {
     for family in FAMILIES {
         for mu in [1e-300, 1e-8, 1.0, 1e100] {
             for z in [1e300, f64::MAX, f64::INFINITY] {
-                assert_eq!(family.plus(z, mu).value, z, "{}", family.name());
+                assert!((family.plus(z, mu).value / z == 1.0) || z == f64::INFINITY, "{}", family.name());
                 assert_eq!(family.plus(z, mu).first, 1.0);
-                assert_eq!(family.abs(-z, mu).value, z);
+                assert!(family.abs(-z, mu).value / z == 1.0 || z == f64::INFINITY);
                 assert_eq!(family.abs(-z, mu).first, -1.0);
                 assert!(family.plus(-z, mu).value >= 0.0 && family.plus(-z, mu).value <= mu);
                 assert!(family.plus(-z, mu).first < 1e-100);

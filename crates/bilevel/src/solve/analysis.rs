@@ -2,10 +2,11 @@
 
 use crate::expr::Blocks;
 use crate::expr::structure::{Block, Convexity, Sample, Structure, VariableBounds, sampled_convexity};
-use crate::lower::Follower;
-use crate::problem::{At, Failures, Function, FunctionEvaluator, Problem, Side};
+use crate::lower::{Composite, Follower};
+use crate::problem::{At, Failures, FunctionEvaluator, Problem, Side};
 use crate::smooth::Smoothing;
 use crate::upper::{Leader, Levels};
+use std::sync::Arc;
 
 /// What is known of the follower's convexity in y.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,12 @@ pub struct Analysis {
     pub smooth: bool,
     /// Whether all of the leader's functions are smooth.
     pub leader_smooth: bool,
+    /// Whether the follower's objective and constraints are convex in (x, y) together, by composition rules.
+    pub jointly_convex: bool,
+    /// Whether the follower's objective is concave in x for every y, by composition rules.
+    pub concave_in_leader: bool,
+    /// Whether all of the follower's functions are smooth in (x, y).
+    pub jointly_smooth: bool,
     /// Whether a follower's constraint depends on x.
     pub coupled_lower: bool,
     /// Whether a leader's constraint depends on y.
@@ -41,9 +48,20 @@ impl Analysis {
         let bounds = problem.variable_bounds();
         let lower = facts(problem.follower(), &bounds, Block::Follower);
         let upper = facts(problem.leader(), &bounds, Block::Both);
-        let follower = Follower::direct(problem);
+        let joint = facts(problem.follower(), &bounds, Block::Both);
+        let concave_in_leader = is_concave_in_leader(problem, &bounds);
+        let mut follower = Follower::direct(problem);
+        if lower.convex && !lower.smooth {
+            follower.composite = Composite::new(problem, &bounds).map(Arc::new);
+        }
         let leader = Leader::new(problem, &follower, upper.smooth);
-        let exact_follower = if lower.smooth { Some(follower.clone()) } else { Follower::epigraph(problem, &bounds) };
+        let exact_follower = if lower.smooth {
+            Some(follower.clone())
+        } else if follower.composite.is_some() && follower.m > LARGE {
+            None
+        } else {
+            Follower::epigraph(problem, &bounds)
+        };
         let exact_leader = exact_follower.as_ref().map(|follower| Leader::new(problem, follower, upper.smooth));
         let levels = Levels { follower, leader, exact_follower, exact_leader, convex: lower.convex };
         Self {
@@ -51,6 +69,9 @@ impl Analysis {
             convexity: if lower.convex { FollowerConvexity::Structure } else { FollowerConvexity::Unknown },
             smooth: lower.smooth,
             leader_smooth: upper.smooth,
+            jointly_convex: joint.convex,
+            concave_in_leader,
+            jointly_smooth: joint.smooth,
             coupled_lower: constraints_depend(problem.follower(), Blocks::LEADER),
             coupled_upper: constraints_depend(problem.leader(), Blocks::FOLLOWER),
             levels,
@@ -78,6 +99,9 @@ impl Sample for Sampler<'_> {
     }
 }
 
+/// Followers with more variables have no epigraph form where their objective's parts give exact answers.
+const LARGE: usize = 150;
+
 struct Facts {
     smooth: bool,
     convex: bool,
@@ -102,9 +126,12 @@ fn facts(side: &Side, bounds: &VariableBounds, block: Block) -> Facts {
     facts
 }
 
+fn is_concave_in_leader(problem: &Problem, bounds: &VariableBounds) -> bool {
+    let Some(expr) = problem.follower().objective.expr() else { return false };
+    let Ok(structure) = Structure::new(std::slice::from_ref(expr), bounds) else { return false };
+    structure.roots().first().is_some_and(|&root| structure.curvature(root, Block::Leader).is_concave())
+}
+
 fn constraints_depend(side: &Side, on: Blocks) -> bool {
-    side.constraints.iter().any(|constraint| match &constraint.function {
-        Function::Formula { tape, .. } => tape.depends().meets(on),
-        Function::Custom(_) => true,
-    })
+    side.constraints.iter().any(|constraint| constraint.function.depends_on(on))
 }

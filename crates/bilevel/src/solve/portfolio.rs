@@ -4,16 +4,16 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Analysis, Options};
+use super::{Analysis, Options, models};
 use crate::certificate::violation;
 use crate::expr::structure::Range;
-use crate::lower::{Follower, LowerSolver, LowerStatus, Meter, Pool, PoolSettings, Regulariser};
+use crate::lower::{LowerSolver, LowerStatus, Meter, Regulariser};
 use crate::observe::Observer;
 use crate::problem::{At, Failures, FunctionEvaluator, Problem};
 use crate::set::ConvexSet;
 use crate::smooth::{Chks, Smoothing};
-use crate::upper::{PolishSettings, Run, Schedule, SmoothedValue};
-use crate::value::{PoolValue, QuadraticValue, ValueModel};
+use crate::upper::{PolishSettings, Purpose, Run, Schedule, SmoothedValue};
+use crate::value::ValueKind;
 
 /// Where a run starts, and with which levels.
 #[derive(Clone, Debug)]
@@ -24,10 +24,14 @@ pub struct Start {
     pub y: Vec<f64>,
     /// The levels of mu and epsilon.
     pub schedule: Schedule,
+    /// The model of the value function.
+    pub value_model: ValueKind,
     /// The seed of the run's own random numbers.
     pub seed: u64,
 }
 
+/// Variables of both levels beyond which further starts go to the finishing step at once, where answers are exact.
+const FINISH_ALONE: usize = 150;
 /// Half-widths of the sampling boxes where a variable is unbounded: around the first start, and around the point of X
 /// nearest to 0.
 const RADIUS: f64 = 5.0;
@@ -61,8 +65,17 @@ pub fn starts(
     }
     let start = |(k, (x, y)): (usize, (Vec<f64>, Vec<f64>))| {
         let variables = problem.n() + problem.m();
-        let schedule = if k == 0 { Schedule::homotopy(variables) } else { Schedule::direct(variables) };
-        Start { x, y, schedule, seed: options.seed.wrapping_add(k as u64) }
+        let value_model = options.value_model.unwrap_or_else(|| models::kind_of_start(analysis, k));
+        // Where the follower's answer is exact, stages of a large problem only choose the basin: once is enough.
+        let exact = analysis.levels.follower.composite.is_some() && variables > FINISH_ALONE;
+        let schedule = match value_model {
+            _ if exact && k > 0 => Schedule::none(),
+            ValueKind::Entropic if k == 0 => Schedule::entropic(),
+            ValueKind::Entropic => Schedule::entropic_direct(),
+            _ if k == 0 => Schedule::homotopy(variables),
+            _ => Schedule::direct(variables),
+        };
+        Start { x, y, schedule, value_model, seed: options.seed.wrapping_add(k as u64) }
     };
     points.into_iter().take(count).enumerate().map(start).collect()
 }
@@ -99,7 +112,8 @@ impl Screen<'_> {
     fn screened(&self, first: &(Vec<f64>, Vec<f64>), count: usize) -> Vec<Screened> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         let (problem, levels) = (self.problem, &self.analysis.levels);
-        let follower = levels.exact_follower.as_ref().unwrap_or(&levels.follower);
+        let (_, follower, smoothing) = levels.exact(&Chks);
+        let smoothing = if smoothing.mu() > 0.0 { smoothing.at(SCREENING_MU) } else { smoothing };
         let mut solver = LowerSolver::new(follower, self.failures, self.meter);
         let mut objective =
             FunctionEvaluator::new(&problem.leader().objective, problem.n(), problem.m(), self.failures);
@@ -110,7 +124,7 @@ impl Screen<'_> {
             }
             let x = self.point(k, &first.0, &mut rng);
             let y = sampled(&problem.follower().set, self.analysis.bounds.follower(), &first.1, RADIUS, &mut rng);
-            let answer = solver.solve(&x, &y, Smoothing::new(&Chks, SCREENING_MU), &Regulariser::default());
+            let answer = solver.solve(&x, &y, smoothing, &Regulariser::default());
             if answer.status != LowerStatus::Solved {
                 continue;
             }
@@ -230,31 +244,21 @@ pub fn run(
     let method = SmoothedValue {
         problem,
         levels: &analysis.levels,
+        method: options.stages(problem.n() + problem.m()),
         family: options.smoothing,
         schedule: start.schedule.clone(),
         polish: PolishSettings::default(),
         failures: failures.clone(),
         meter: meter.clone(),
     };
-    let models = |follower| value_model(follower, analysis, options, start, failures, &meter);
+    let seed = models::Seed { x: &start.x, y: &start.y, seed: start.seed };
+    let models = |follower, purpose| {
+        let kind = match purpose {
+            Purpose::Search => start.value_model,
+            // The polish asks for the least value itself.
+            Purpose::Polish => models::default_kind(analysis),
+        };
+        models::value_model(kind, follower, analysis, options, seed, failures, &meter)
+    };
     method.run((&start.x, &start.y), &models, observer, number)
-}
-
-/// The value model for a follower: quadratic regularisation if it is convex, a pool of local minimisers if not.
-pub fn value_model<'a>(
-    follower: &'a Follower,
-    analysis: &Analysis,
-    options: &Options,
-    start: &Start,
-    failures: &Failures,
-    meter: &Meter,
-) -> Box<dyn ValueModel + 'a> {
-    let solver = LowerSolver::new(follower, failures, meter);
-    let y = follower.extend(&start.x, &start.y);
-    if analysis.levels.convex {
-        Box::new(QuadraticValue::new(solver, options.smoothing, &y))
-    } else {
-        let pool = Pool::new(PoolSettings::default(), start.seed, &[y]);
-        Box::new(PoolValue::new(solver, options.smoothing, pool))
-    }
 }

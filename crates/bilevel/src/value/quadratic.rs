@@ -52,7 +52,7 @@ impl ValueModel for QuadraticValue<'_> {
         self.solver.value_gradient(&solution, &mut gradient);
         let y = solution.y[..self.solver.follower().m].to_vec();
         self.warm = solution.y;
-        Ok(ValuePoint { value: solution.value, gradient, ties: Vec::new(), y })
+        Ok(ValuePoint { value: solution.value, gradient, y, ..ValuePoint::default() })
     }
 
     fn regulariser(&self) -> Regulariser {

@@ -7,6 +7,7 @@
 pub(super) mod abs;
 pub(super) mod abs_power;
 pub(super) mod elementary;
+pub(super) mod envelope_max;
 pub(super) mod extremum;
 pub(super) mod group_norms;
 pub(super) mod huber;

@@ -76,7 +76,7 @@ impl<'a> Builder<'a> {
 
     fn rebuild(&self, node: &Node, known: &[Expr]) -> Expr {
         let ids = node.args.iter().filter_map(|&k| known[k as usize].id()).collect();
-        self.graph.expr(node.op.clone(), ids, node.shape)
+        self.graph.add(Node { args: ids, ..node.clone() })
     }
 
     /// The components of a node that must be replaced.

@@ -11,6 +11,7 @@
 //! definite.rs   whether a matrix of intervals is positive semidefinite
 //! rows.rs       coefficients of affine formulas; bounds among them
 //! quadratic.rs  coefficients of quadratic formulas
+//! weak.rs       weak convexity and concavity, term by term
 //! sampled.rs    a second opinion by sampling, labelled so
 //! ```
 //!
@@ -36,11 +37,13 @@ mod second;
 pub(super) mod testing;
 #[cfg(test)]
 mod tests;
+mod weak;
 
 pub use quadratic::QuadraticForm;
 pub use range::Range;
 pub use rows::{AffineRows, VariableBound};
 pub use sampled::{Convexity, Sample, Witness, sampled_convexity};
+pub use weak::WeakCurvature;
 
 pub(super) use formula::{Formula, row_of};
 pub(super) use function::{Local, local};

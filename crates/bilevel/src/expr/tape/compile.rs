@@ -123,7 +123,8 @@ impl Builder {
         let scratch = self.reserve(scratch(&node.op, &args));
         let out = self.reserve(node.shape.len());
         let symmetric = matches!(&node.op, Op::Quadratic { matrix } if is_symmetric(matrix));
-        let instruction = Instruction { op: node.op.clone(), args, scratch, out, depends, symmetric };
+        let (op, family) = (node.op.clone(), node.family);
+        let instruction = Instruction { op, args, scratch, out, depends, family, symmetric };
         if depends == Blocks::NONE {
             forward::run(&instruction, &mut self.slab, Smoothing::EXACT);
         } else {

@@ -4,12 +4,13 @@ use bilevel_linalg::vector::dot;
 
 use super::instruction::Instruction;
 use super::{map, pair};
-use crate::expr::atom::{elementary, extremum, group_norms, norm_p, sum};
+use crate::expr::atom::{elementary, envelope_max, extremum, group_norms, norm_p, sum};
 use crate::expr::{Matrix, Op};
 use crate::smooth::Smoothing;
 
 /// Runs one instruction.
 pub(super) fn run(instruction: &Instruction, slab: &mut [f64], smoothing: Smoothing<'_>) {
+    let smoothing = instruction.smoothing(smoothing);
     let (before, scratch, out) = instruction.split(slab);
     let arg = |k: usize| instruction.arg(k, before);
     match &instruction.op {
@@ -52,7 +53,14 @@ fn map_to(z: &[f64], out: &mut [f64], f: impl Fn(f64) -> f64) {
 
 /// The exact maximum needs no tree.
 fn max_of(z: &[f64], nodes: &mut [f64], smoothing: Smoothing<'_>) -> f64 {
-    if smoothing.mu() > 0.0 { extremum::tree_values(z, nodes, smoothing) } else { extremum::largest(z) }
+    match nodes.first_mut() {
+        Some(depth) if smoothing.is_envelope() => {
+            *depth = envelope_max::depth(z, smoothing.mu());
+            envelope_max::value(z, *depth, smoothing.mu())
+        }
+        Some(_) if smoothing.mu() > 0.0 => extremum::tree_values(z, nodes, smoothing),
+        _ => extremum::largest(z),
+    }
 }
 
 /// Writes A v or Aᵀ v.

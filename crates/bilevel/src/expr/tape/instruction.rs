@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::expr::{Level, Op};
+use crate::smooth::{Family, Smoothing};
 
 /// Consecutive entries of the slab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,11 +94,19 @@ pub struct Instruction {
     pub out: Span,
     /// The variables that the result depends on; at least one block.
     pub depends: Blocks,
+    /// The smoothing family of this operation, where it has its own.
+    pub family: Option<&'static dyn Family>,
     /// For `Quadratic`: whether the matrix is symmetric.
     pub symmetric: bool,
 }
 
 impl Instruction {
+    /// The smoothing that this operation follows, where the formula's is `smoothing`.
+    #[inline]
+    pub(super) fn smoothing<'a>(&self, smoothing: Smoothing<'a>) -> Smoothing<'a> {
+        self.family.map_or(smoothing, |family| Smoothing::new(family, smoothing.mu()))
+    }
+
     /// An operand's values in a slab. Operations have as many operands as [`Op`] says.
     #[inline]
     pub(super) fn arg<'a>(&self, k: usize, slab: &'a [f64]) -> &'a [f64] {

@@ -5,7 +5,7 @@ use bilevel_linalg::vector::axpy;
 use super::instruction::{Blocks, Instruction};
 use super::map;
 use super::pair::{Operand, accumulate, accumulate_both, accumulate_product, accumulate_with};
-use crate::expr::atom::{PairSlopes, chain, elementary, extremum, group_norms, norm_p};
+use crate::expr::atom::{PairSlopes, chain, elementary, envelope_max, extremum, group_norms, norm_p};
 use crate::expr::{Matrix, Op};
 use crate::smooth::Smoothing;
 
@@ -17,6 +17,7 @@ pub(super) fn run(
     wanted: Blocks,
     smoothing: Smoothing<'_>,
 ) {
+    let smoothing = instruction.smoothing(smoothing);
     let (before, _, bar) = instruction.split(bars);
     let bar = &*bar;
     match &instruction.op {
@@ -55,6 +56,9 @@ fn to_operand(
         Op::Div => accumulate_with(target, bar, [&values[instruction.out.range()], z(1)], |q, b| -q / b),
         Op::Map(function) => {
             map::slopes(*function, z(0), smoothing, |i, first, _| target[i] += chain(bar[i], first));
+        }
+        Op::MaxOf if smoothing.is_envelope() => {
+            envelope_max::reverse(z(0), values[instruction.scratch.start], smoothing.mu(), bar[0], target);
         }
         Op::MaxOf if smoothing.mu() > 0.0 => {
             extremum::tree_reverse(z(0), &values[instruction.scratch.range()], bar[0], target, smoothing);

@@ -7,7 +7,7 @@ use super::pair::{Operand, accumulate_both};
 use super::reverse::add_product;
 use super::{Directional, map};
 use crate::expr::Op;
-use crate::expr::atom::{PairSlopes, chain, elementary, extremum, group_norms, norm_p};
+use crate::expr::atom::{PairSlopes, chain, elementary, envelope_max, extremum, group_norms, norm_p};
 use crate::smooth::Smoothing;
 
 /// Adds to the tangents, in `moves`, of the derivatives of the operands that depend on `wanted`, what comes from the
@@ -20,6 +20,7 @@ pub(super) fn run(
     wanted: Blocks,
     smoothing: Smoothing<'_>,
 ) {
+    let smoothing = instruction.smoothing(smoothing);
     let before = &mut moves[..instruction.scratch.start];
     let pair = Pair { instruction, at, wanted };
     match &instruction.op {
@@ -49,6 +50,9 @@ fn to_operand(instruction: &Instruction, k: usize, at: Directional<'_>, target: 
         Op::Map(function) => {
             let t = t(0);
             map::slopes(*function, z(0), smoothing, |i, _, second| target[i] += chain(bar[i] * t[i], second));
+        }
+        Op::MaxOf if smoothing.is_envelope() => {
+            envelope_max::second(z(0), at.values[scratch.start], smoothing.mu(), t(0), bar[0], target);
         }
         Op::MaxOf if smoothing.mu() > 0.0 => {
             let (nodes, node_tangents) = (&at.values[scratch.clone()], &at.tangents[scratch]);

@@ -7,11 +7,12 @@ use super::instruction::Instruction;
 use super::map;
 use super::pair::{self, Operand};
 use crate::expr::Op;
-use crate::expr::atom::{PairSlopes, chain, elementary, extremum, group_norms, norm_p, sum};
+use crate::expr::atom::{PairSlopes, chain, elementary, envelope_max, extremum, group_norms, norm_p, sum};
 use crate::smooth::Smoothing;
 
 /// Writes the tangent of one instruction's result into `slab`; `values` holds the values.
 pub(super) fn run(instruction: &Instruction, values: &[f64], slab: &mut [f64], smoothing: Smoothing<'_>) {
+    let smoothing = instruction.smoothing(smoothing);
     let (before, scratch, out) = instruction.split(slab);
     let t = |k: usize| instruction.arg(k, before);
     let z = |k: usize| instruction.arg(k, values);
@@ -35,7 +36,9 @@ pub(super) fn run(instruction: &Instruction, values: &[f64], slab: &mut [f64], s
         }
         Op::MaxOf => {
             let result = values[instruction.out.start];
-            out[0] = if smoothing.mu() > 0.0 {
+            out[0] = if smoothing.is_envelope() {
+                envelope_max::tangent(z(0), values[instruction.scratch.start], smoothing.mu(), t(0))
+            } else if smoothing.mu() > 0.0 {
                 extremum::tree_tangents(z(0), &values[instruction.scratch.range()], t(0), scratch, smoothing)
             } else {
                 extremum::mean_at_ties(z(0), result, t(0))

@@ -222,6 +222,11 @@ impl Hull {
         self.centre.len()
     }
 
+    /// The axes of the coordinates as rows, where the hull is not the whole space.
+    pub fn axes(&self) -> Option<&Dense> {
+        self.axes.as_ref()
+    }
+
     /// The polyhedron in coordinates.
     pub fn halfspaces(&self) -> &Halfspaces {
         &self.halfspaces

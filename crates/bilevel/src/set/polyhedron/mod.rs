@@ -15,7 +15,7 @@ mod walk;
 use super::bounds::Bounds;
 use super::numeric::{excess, norm};
 use super::{ConvexSet, Description, SetError};
-use bilevel_linalg::Csr;
+use bilevel_linalg::{Csr, Dense};
 use hull::Hull;
 use rand_chacha::ChaCha8Rng;
 use std::sync::OnceLock;
@@ -35,6 +35,19 @@ pub struct Polyhedron {
     bounding_box: OnceLock<Bounds>,
     bounded: OnceLock<bool>,
     walk: OnceLock<Walk>,
+}
+
+/// A polyhedron in orthonormal coordinates w of its affine hull: `z = origin + axesᵀ w`, `normals w <= bounds`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HullForm {
+    /// The point with coordinates 0.
+    pub origin: Vec<f64>,
+    /// The axes as rows; none where the hull is the whole space.
+    pub axes: Option<Dense>,
+    /// Unit normals of the halfspaces as rows, in coordinates.
+    pub normals: Dense,
+    /// Their bounds.
+    pub bounds: Vec<f64>,
 }
 
 /// Two polyhedra are equal if their constraints are the same.
@@ -107,6 +120,18 @@ impl Polyhedron {
     /// A point of the relative interior.
     pub fn interior_point(&self) -> Vec<f64> {
         self.hull.lift(self.hull.centre())
+    }
+
+    /// The set in orthonormal coordinates of its affine hull.
+    pub fn hull_form(&self) -> HullForm {
+        let halfspaces = self.hull.halfspaces();
+        let k = self.hull.dimension();
+        let mut normals = Dense::zeros(halfspaces.count(), k);
+        for j in 0..halfspaces.count() {
+            normals.row_mut(j).copy_from_slice(halfspaces.normal(j));
+        }
+        let bounds = (0..halfspaces.count()).map(|j| halfspaces.bound(j)).collect();
+        HullForm { origin: self.hull.lift(&vec![0.0; k]), axes: self.hull.axes().cloned(), normals, bounds }
     }
 
     fn bounded(&self) -> bool {

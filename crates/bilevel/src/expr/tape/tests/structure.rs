@@ -1,7 +1,7 @@
 //! What a tape consists of, and how its memory is used.
 
 use crate::expr::{Blocks, Expr, ExprError, Graph, Level, Op, Shape, Tape, TapeError, Workspace, concat};
-use crate::smooth::Smoothing;
+use crate::smooth::{Chks, Family, Moreau, Smoothing, Uniform};
 
 fn variables(n: usize, m: usize) -> (Expr, Expr) {
     let graph = Graph::new();
@@ -95,4 +95,23 @@ fn a_workspace_serves_several_tapes() {
         assert_eq!(second.evaluate(&mut workspace, &[2.0], &[0.0], Smoothing::EXACT).value(), 109.0);
         assert_eq!(first.clone().evaluate(&mut workspace, &[1.0], &[0.0], Smoothing::EXACT).value(), 3.0);
     }
+}
+
+#[test]
+fn an_operation_with_its_own_family_follows_it() {
+    let graph = Graph::new();
+    let y = graph.variable(Level::Follower, 0, Shape::Vector(2));
+    let mixed = y.abs().smoothed_by(&Moreau).sum() + y.plus().sum() + y.exp().smoothed_by(&Moreau).sum();
+    let tape = Tape::compile(std::slice::from_ref(&mixed), 0, 2).unwrap();
+    let mut workspace = Workspace::default();
+    let (point, mu) = ([0.03, -0.4], 0.1);
+    for family in [&Chks as &dyn Family, &Uniform] {
+        let value = tape.evaluate(&mut workspace, &[], &point, Smoothing::new(family, mu)).value();
+        let term = |z: f64| Moreau.abs(z, mu).value + family.plus(z, mu).value + z.exp();
+        assert!((value - point.iter().map(|&z| term(z)).sum::<f64>()).abs() < 1e-14);
+    }
+    // Equal operations with different families are different nodes.
+    assert_ne!(y.abs().id(), y.abs().smoothed_by(&Moreau).id());
+    assert_ne!(y.abs().smoothed_by(&Chks).id(), y.abs().smoothed_by(&Moreau).id());
+    assert_eq!(y.abs().smoothed_by(&Moreau).id(), y.abs().smoothed_by(&Moreau).id());
 }

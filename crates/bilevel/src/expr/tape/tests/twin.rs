@@ -2,6 +2,7 @@
 
 use crate::expr::{Expr, Function, Graph, Level, NodeId, Op};
 use crate::smooth::Smoothing;
+use crate::smooth::proximal::{L1, MaxEntry, Proximal};
 
 /// The values of a formula.
 pub fn values(formula: &Expr, x: &[f64], y: &[f64], smoothing: Smoothing<'_>) -> Vec<f64> {
@@ -35,8 +36,8 @@ impl Twin<'_> {
             Op::Mul => pair(&|a, b| a * b),
             Op::Div => pair(&|a, b| a / b),
             Op::PowerOf => pair(&|a, b| (b * a.ln()).exp()),
-            Op::Max => pair(&|a, b| b + s.plus(a - b).value),
-            Op::Min => pair(&|a, b| b - s.plus(b - a).value),
+            Op::Max => pair(&|a, b| larger(a, b, s)),
+            Op::Min => pair(&|a, b| -larger(-a, -b, s)),
             Op::Neg => args[0].iter().map(|z| -z).collect(),
             Op::Map(function) => args[0].iter().map(|&z| map(*function, z, s)).collect(),
             Op::MaxOf => vec![tree(&args[0], s)],
@@ -73,13 +74,25 @@ impl Twin<'_> {
     }
 }
 
+/// The larger of two: its envelope, or by the positive part.
+fn larger(a: f64, b: f64, s: Smoothing<'_>) -> f64 {
+    if s.is_envelope() { envelope(&MaxEntry { weight: 1.0 }, &[a, b], s) } else { b + s.plus(a - b).value }
+}
+
+fn envelope(h: &dyn Proximal, z: &[f64], s: Smoothing<'_>) -> f64 {
+    h.envelope(z, s.mu(), &mut vec![0.0; z.len()])
+}
+
 fn tree(z: &[f64], s: Smoothing<'_>) -> f64 {
     if z.len() == 1 {
         return z[0];
     }
+    if s.is_envelope() {
+        return envelope(&MaxEntry { weight: 1.0 }, z, s);
+    }
     let (a, b) = z.split_at(z.len() / 2);
     let (a, b) = (tree(a, s), tree(b, s));
-    b + s.plus(a - b).value
+    larger(a, b, s)
 }
 
 fn map(function: Function, z: f64, s: Smoothing<'_>) -> f64 {
@@ -96,6 +109,7 @@ fn map(function: Function, z: f64, s: Smoothing<'_>) -> f64 {
         Function::Tanh => (z.exp() - (-z).exp()) / (z.exp() + (-z).exp()),
         Function::Sigmoid => 1.0 / (1.0 + (-z).exp()),
         Function::Softplus => (1.0 + z.exp()).ln(),
+        Function::Abs if s.is_envelope() => envelope(&L1 { weight: 1.0 }, &[z], s),
         Function::Abs => s.plus(z).value + s.plus(-z).value,
         Function::Plus => s.plus(z).value,
         Function::Huber(delta) if z.abs() <= delta => z * z / 2.0,
