@@ -117,9 +117,14 @@ pub fn statements(
 
 fn about_proof(problem: &Problem, proof: &PointProof, lines: &mut Vec<String>) {
     let follower = &proof.follower;
+    let within = |violation: f64| match violation {
+        v if v <= 0.0 => "exactly".to_string(),
+        v => format!("within {v:.1e}"),
+    };
     lines.push(format!(
-        "the leader's constraints hold within {:.1e}, the follower's within {:.1e}",
-        proof.leader_violation, follower.violation
+        "the leader's constraints hold {}, the follower's {}",
+        within(proof.leader_violation),
+        within(follower.violation)
     ));
     lines.push(about_gap(problem, follower));
     if follower.bound.ended == Ended::Budget && !follower.empty {
@@ -164,7 +169,8 @@ fn about_proof(problem: &Problem, proof: &PointProof, lines: &mut Vec<String>) {
     ));
     let by = hyper.undecided_by();
     if by > 1e-2 {
-        lines.push(format!("undecided: answers within {:.0e} of the best differ by {by:.6} in F", hyper.eta));
+        let width = hyper.eta + hyper.eta_error;
+        lines.push(format!("undecided: answers within {width:.1e} of the best differ by {by:.6} in F"));
     }
 }
 
@@ -220,7 +226,7 @@ fn refuted(witness: &Witness) -> String {
             at(y)
         ),
         Witness::Worse { y, upper, by } => format!(
-            "refuted: {} is as good for the follower and worse for the leader by {by:.3e}, F = {upper:.10}",
+            "refuted: {} is as good for the follower (within 1e-10) and worse for the leader by {by:.3e}, F = {upper:.10}",
             at(y)
         ),
         Witness::Claim { name, claimed, computed } => {
