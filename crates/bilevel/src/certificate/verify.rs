@@ -81,7 +81,7 @@ impl<'a> Verifier<'a> {
     /// What can be proved of the answer y at x, and nothing else: for comparing candidates.
     pub fn prove_gap(&self, x: &[f64], y: &[f64]) -> ProvedGap {
         let Some(formulas) = &self.formulas else { return ProvedGap::Unknown };
-        let settings = Settings { nodes: formulas.affordable(NODES), gap: GAP, ..Settings::default() };
+        let settings = Settings { nodes: NODES, gap: GAP, ..Settings::default() };
         let Ok(proof) = formulas.follower(x, Some(y), &settings) else { return ProvedGap::Unknown };
         let Some(f) = proof.objective else { return ProvedGap::Unknown };
         let margin = 1e-8 * (1.0 + f.mag());
@@ -99,8 +99,7 @@ impl<'a> Verifier<'a> {
     /// at this point.
     pub fn certificate(&self, x: &[f64], y: &[f64], attitude: Attitude, search: Option<&FollowerCheck>) -> Certificate {
         let violation = violation(self.problem, x, y, self.failures);
-        let nodes = self.formulas.as_ref().map_or(1, |formulas| formulas.affordable(FINAL_NODES));
-        let settings = Settings { nodes, gap: GAP, ..Settings::default() };
+        let settings = Settings { nodes: FINAL_NODES, gap: GAP, ..Settings::default() };
         let claim = match attitude {
             Attitude::Optimistic => Claim::Optimistic,
             Attitude::Pessimistic => Claim::Pessimistic,
@@ -179,6 +178,7 @@ impl<'a> Verifier<'a> {
             optimistic: bounds(hyper.optimistic_lower, hyper.optimistic_upper),
             pessimistic: bounds(hyper.pessimistic_lower, hyper.pessimistic_upper),
             eta: hyper.eta,
+            eta_error: hyper.eta_error,
             undecided_by: hyper.undecided_by(),
         }
     }

@@ -147,14 +147,6 @@ impl Formulas {
         Self { n, m, program: builder.finish(&roots, n + m), leader, follower, domain }
     }
 
-    /// The number of boxes that may be looked at with about the same work whatever the size of the formulas: `most` for
-    /// small ones, fewer where a Hessian costs more.
-    pub fn affordable(&self, most: usize) -> usize {
-        const WORK: usize = 20_000_000;
-        let hessian = self.program.len().saturating_mul(self.m + 1).max(1);
-        most.min(WORK / hessian).max(1)
-    }
-
     /// The follower's problem at `x`, in y alone: minimise f (or another root) over Y(x), perhaps relaxed by `delta`.
     pub fn follower_task(&self, x: &[f64], objective: Option<usize>, delta: f64) -> Task {
         let mut builder = Builder::new();
