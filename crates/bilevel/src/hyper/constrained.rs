@@ -13,12 +13,15 @@ use crate::expr::structure::{Degree, VariableBounds};
 use crate::lower::{
     Follower, FollowerProgram, LowerSolution, LowerSolver, LowerStatus, Meter, Pool, PoolSettings, Regulariser,
 };
+use crate::nlp::Nlp;
 use crate::problem::{Attitude, Failures, Function, Problem};
 use crate::smooth::{Chks, Smoothing};
 use crate::solution::Rigor;
 
 /// Answers whose value is within this of the least, relative to 1 + its size, are answers too.
 pub(super) const TIE: f64 = 1e-8;
+/// Violations of the leader's constraints up to this, relative to 1 + the answer's size, are rounding.
+const FEASIBLE: f64 = 1e-7;
 /// Answers this close, relative to 1 + their size, are one.
 const SAME: f64 = 1e-6;
 /// Smoothing level where kinks have no exact form.
@@ -35,6 +38,9 @@ pub(super) struct Constrained {
     upper_exact: bool,
     /// Whether F is quadratic in its own form.
     upper_quadratic: bool,
+    /// The lower level with the leader's constraints on y, which bind an optimistic leader's choice; without such, the
+    /// lower level.
+    guarded: Follower,
 }
 
 /// One piece of S(x) with the best answer on it.
@@ -56,17 +62,20 @@ impl Constrained {
         let lower = lifted.unwrap_or_else(|| Follower::direct(problem));
         let objective = signed(&problem.leader().objective, attitude, lower.n, lower.size());
         let convex = facts.upper.is_convex(sign(attitude));
-        let lifted = if !facts.upper.smooth && convex && facts.follower_smooth && lower.size() == lower.m {
+        let bound = attitude == Attitude::Optimistic && !facts.coupled.is_empty();
+        let guarded = if bound { lower.with_constraints(&facts.coupled) } else { lower.clone() };
+        let plain = facts.follower_smooth && lower.size() == lower.m && !bound;
+        let lifted = if !facts.upper.smooth && convex && plain {
             Follower::epigraph(&problem.with_lower_objective(objective.clone()), &bounds)
         } else {
             None
         };
         let upper_exact = facts.upper.smooth || lifted.is_some();
-        let upper = lifted.unwrap_or_else(|| lower.with_objective(objective));
+        let upper = lifted.unwrap_or_else(|| guarded.with_objective(objective));
         let of_form = VariableBounds::unbounded(upper.n, upper.size());
         let form = ObjectiveFacts::new(&upper.objective, &of_form);
         let upper_quadratic = form.degree <= Degree::Quadratic && form.smooth;
-        Self { lower, upper, exact, upper_exact, upper_quadratic }
+        Self { lower, upper, exact, upper_exact, upper_quadratic, guarded }
     }
 
     /// φ at x.
@@ -95,18 +104,30 @@ impl Constrained {
                 continue;
             }
             let programs = (&mut lower, &mut upper);
-            let mut piece = self.best_on(face, x, programs, minimiser, (facts, functions.sign()), settings)?;
+            let found = self.best_on(face, x, programs, minimiser, (facts, functions.sign()), settings);
+            let mut piece = match found {
+                // The leader's constraints rule this piece out.
+                Err(HyperFailure::NoAnswer) => continue,
+                found => found?,
+            };
             piece.index = index;
             piece.value = functions.upper(&piece.y[..problem.m()]);
             pieces.push(piece);
+        }
+        if pieces.is_empty() {
+            return Err(HyperFailure::NoAnswer);
         }
         let answers = describe(&pieces, facts);
         let all_global = pieces.iter().all(|piece| piece.global);
         let best = pieces.into_iter().min_by(|a, b| a.value.total_cmp(&b.value));
         let best = best.filter(|b| b.value.is_finite()).ok_or_else(|| not_a_number(&failures))?;
         let slopes = slopes(&mut functions, &best.y, (problem.n(), problem.m()));
-        let multipliers = &minimisers[best.index].multipliers;
-        let subgradient = subgradient(&mut lower, &faces[best.index], &best.y, multipliers, &slopes);
+        let mut guarded = FollowerProgram::new(&self.guarded, &failures);
+        guarded.fix(x, smoothing, &Regulariser::default());
+        let mut multipliers = minimisers[best.index].multipliers.clone();
+        multipliers.rows.resize(guarded.frame().rows.rows(), 0.0);
+        multipliers.constraints.resize(guarded.frame().constraints(), 0.0);
+        let subgradient = subgradient(&mut guarded, &faces[best.index], &best.y, &multipliers, &slopes);
         let point = point(&functions, best, all_global, problem.m(), subgradient);
         let route = if facts.follower_convex { "face of the convex follower" } else { "faces of a pool of minimisers" };
         Ok(Evaluation { point, answers, route, gradients: functions.gradients })
@@ -181,9 +202,13 @@ impl Constrained {
         let (dimension, certain) = (face.dimension(), face.certain);
         let mut piece = Piece { value: f64::NAN, y: face.base.clone(), dimension, global: true, certain, index: 0 };
         if dimension == 0 {
-            return Ok(piece);
+            upper.fix(x, Smoothing::EXACT, &Regulariser::default());
+            let size = 1.0 + piece.y.iter().fold(0.0, |a: f64, v| a.max(v.abs()));
+            let y = self.upper.extend(x, &piece.y);
+            return if violation(upper, &y) <= FEASIBLE * size { Ok(piece) } else { Err(HyperFailure::NoAnswer) };
         }
-        let convex = facts.upper.is_convex(sign);
+        let free = sign < 0.0 || facts.coupled_convex;
+        let convex = facts.upper.is_convex(sign) && free;
         let (starts, seed) = (settings.starts, settings.seed);
         let search = Search { quadratic: self.upper_quadratic, convex, starts, seed };
         let found = match self.least(face, x, upper, search) {
@@ -228,6 +253,18 @@ impl Constrained {
             mu = (0.03 * mu).max(SMOOTHED);
         }
     }
+}
+
+/// The largest violation of a row or a constraint of a programme.
+fn violation(program: &mut FollowerProgram<'_>, y: &[f64]) -> f64 {
+    let mut values = vec![0.0; program.frame().constraints()];
+    program.constraints(y, &mut values);
+    let frame = program.frame();
+    let outside = |value: f64, lower: f64, upper: f64| (lower - value).max(value - upper).max(0.0);
+    let rows =
+        (0..frame.rows.rows()).map(|i| outside(frame.rows.row_dot(i, y), frame.row_lower[i], frame.row_upper[i]));
+    let functions = (0..values.len()).map(|i| outside(values[i], frame.constraint_lower[i], frame.constraint_upper[i]));
+    rows.chain(functions).fold(0.0, f64::max)
 }
 
 /// The face is a guess where f is not quadratic: step back to where f has not risen.

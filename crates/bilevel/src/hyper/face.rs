@@ -211,7 +211,7 @@ impl<'p, 'a> OnFace<'p, 'a> {
     }
 }
 
-/// The constraints on z; z = 0 satisfies them exactly, whatever the rounding at ȳ.
+/// The constraints on z; rounding at ȳ does not make z = 0 violate them.
 fn moved_frame(frame: &Frame, face: &Face, constant: &[f64]) -> Frame {
     let k = face.dimension();
     let (d, base) = (frame.variables(), &face.base);
@@ -219,8 +219,8 @@ fn moved_frame(frame: &Frame, face: &Face, constant: &[f64]) -> Frame {
     let mut add = |row: &[f64], lower: f64, upper: f64, value: f64| {
         if norm2(row) > UNMOVED && (lower.is_finite() || upper.is_finite()) {
             triplets.extend(row.iter().enumerate().map(|(j, &a)| (row_lower.len(), j, a)));
-            row_lower.push((lower - value).min(0.0));
-            row_upper.push((upper - value).max(0.0));
+            row_lower.push(absorbed(lower - value, value));
+            row_upper.push(-absorbed(value - upper, value));
         }
     };
     let mut row = vec![0.0; k];
@@ -236,20 +236,22 @@ fn moved_frame(frame: &Frame, face: &Face, constant: &[f64]) -> Frame {
         add(&row, frame.row_lower[i], frame.row_upper[i], frame.rows.row_dot(i, base));
     }
     let count = row_lower.len();
-    let relaxed = |bound: f64, value: f64, side: f64| {
-        let slack = 1e-9 * (1.0 + value.abs());
-        if side < 0.0 { bound.min(value) - slack } else { bound.max(value) + slack }
-    };
-    let pairs = |bounds: &[f64], side: f64| bounds.iter().zip(constant).map(|(&b, &c)| relaxed(b, c, side)).collect();
+    let below = |(&bound, &value): (&f64, &f64)| value + absorbed(bound - value, value) - 1e-9 * (1.0 + value.abs());
+    let above = |(&bound, &value): (&f64, &f64)| value - absorbed(value - bound, value) + 1e-9 * (1.0 + value.abs());
     Frame {
         lower: vec![f64::NEG_INFINITY; k],
         upper: vec![f64::INFINITY; k],
         rows: Csr::from_triplets(count, k, &triplets).unwrap_or_else(|| Csr::empty(count, k)),
         row_lower,
         row_upper,
-        constraint_lower: pairs(&frame.constraint_lower, -1.0),
-        constraint_upper: pairs(&frame.constraint_upper, 1.0),
+        constraint_lower: frame.constraint_lower.iter().zip(constant).map(below).collect(),
+        constraint_upper: frame.constraint_upper.iter().zip(constant).map(above).collect(),
     }
+}
+
+/// How far a side of a constraint lies beyond its value at ȳ; 0 in place of a violation that is rounding.
+fn absorbed(beyond: f64, value: f64) -> f64 {
+    if beyond > 0.0 && beyond <= 1e-7 * (1.0 + value.abs()) { 0.0 } else { beyond }
 }
 
 impl Nlp for OnFace<'_, '_> {
@@ -337,7 +339,8 @@ pub(super) fn optimise(
         starts.extend(vertices(&on_face.frame, search.starts, search.seed));
     }
     let settings = interior_point::Settings::default();
-    let mut best = (on_face.objective(origin), origin.to_vec(), false);
+    let mut best: Option<(f64, Vec<f64>)> = None;
+    let mut converged = false;
     for start in &starts {
         let found = interior_point::solve(&mut on_face, start, &settings);
         if found.status == nlp::Status::Unbounded {
@@ -347,18 +350,19 @@ pub(super) fn optimise(
         let ends = [(start, violation), (&found.z, found.residuals.violation)];
         for (k, (z, violation)) in ends.into_iter().enumerate() {
             let value = on_face.objective(z);
-            if violation <= 1e-8 * (1.0 + norm2(z)) && (value < best.0 || best.0.is_nan()) {
-                best = (value, z.clone(), false);
+            if !value.is_finite() || violation > 1e-8 * (1.0 + norm2(z)) {
+                continue;
             }
             // The least value may be the start's own: what counts is that a solve has converged to it.
-            best.2 |= k == 1 && found.status.is_success() && value <= best.0;
+            converged |= k == 1 && found.status.is_success();
+            if best.as_ref().is_none_or(|b| value < b.0) {
+                best = Some((value, z.clone()));
+            }
         }
     }
-    if !best.0.is_finite() {
-        return Err(HyperFailure::Numerical("F is not finite on the follower's answers".into()));
-    }
+    let best = best.ok_or(HyperFailure::NoAnswer)?;
     on_face.move_to(&best.1);
-    Ok(OnFaceOptimum { y: on_face.y, z: best.1, global: search.convex && best.2 })
+    Ok(OnFaceOptimum { y: on_face.y, z: best.1, global: search.convex && converged })
 }
 
 /// A convex quadratic objective over a polyhedral face; `None` if it is not convex or could not be solved.

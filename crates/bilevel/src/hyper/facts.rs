@@ -2,9 +2,9 @@
 
 use bilevel_linalg::Dense;
 
-use crate::expr::Matrix;
 use crate::expr::structure::{Block, Curvature, Degree, Structure, VariableBounds};
-use crate::problem::{Function, Problem};
+use crate::expr::{Blocks, Matrix};
+use crate::problem::{Constraint, Function, Problem};
 use crate::set::Set;
 
 /// An objective as a function of y.
@@ -28,7 +28,8 @@ impl ObjectiveFacts {
         };
         let Some(&root) = structure.roots().first() else { return unknown };
         let degree = structure.degree(root, Block::Follower);
-        let form = if degree <= Degree::Quadratic { structure.quadratic(root, Block::Follower) } else { None };
+        let small = bounds.follower().len() <= super::route::LARGEST_DENSE;
+        let form = if small && degree <= Degree::Quadratic { structure.quadratic(root, Block::Follower) } else { None };
         let hessian = form.map(|form| match form.hessian {
             Matrix::Dense(matrix) => matrix.as_ref().clone(),
             Matrix::Sparse(matrix) => matrix.to_dense(),
@@ -56,6 +57,10 @@ pub(super) struct Facts {
     pub follower_smooth: bool,
     /// Whether the follower's problem is convex in y by rules.
     pub follower_convex: bool,
+    /// The leader's constraints that restrict y: an optimistic leader may only count on answers that satisfy them.
+    pub coupled: Vec<Constraint>,
+    /// Whether they are convex in y by rules.
+    pub coupled_convex: bool,
 }
 
 impl Facts {
@@ -66,13 +71,24 @@ impl Facts {
         let lower = ObjectiveFacts::new(&side.objective, &bounds);
         let (mut follower_smooth, mut follower_convex) = (lower.smooth, lower.curvature.is_convex());
         for constraint in &side.constraints {
-            let facts = curvature(&constraint.function, &bounds);
-            follower_smooth &= facts.1;
-            follower_convex &= facts.0.is_convex() && (!constraint.is_equality() || facts.0.is_concave());
+            follower_smooth &= curvature(&constraint.function, &bounds).1;
+            follower_convex &= is_convex(constraint, &bounds);
         }
         let free = side.constraints.is_empty() && is_whole(&side.set);
-        Self { upper, lower, free, follower_smooth, follower_convex }
+        let on_answers = |constraint: &&Constraint| match &constraint.function {
+            Function::Formula { tape, .. } => tape.depends().meets(Blocks::FOLLOWER),
+            Function::Custom(_) => true,
+        };
+        let coupled: Vec<Constraint> = problem.leader().constraints.iter().filter(on_answers).cloned().collect();
+        let coupled_convex = coupled.iter().all(|c| is_convex(c, &bounds));
+        Self { upper, lower, free, follower_smooth, follower_convex, coupled, coupled_convex }
     }
+}
+
+/// Whether a constraint's answers form a convex set by rules.
+fn is_convex(constraint: &Constraint, bounds: &VariableBounds) -> bool {
+    let (curvature, _) = curvature(&constraint.function, bounds);
+    curvature.is_convex() && (!constraint.is_equality() || curvature.is_concave())
 }
 
 /// Curvature and smoothness in y of a constraint; a user's own code counts as smooth.

@@ -15,8 +15,10 @@
 //! face.rs         the answers near one minimiser as a polyhedron, and F on it
 //! eta.rs          the same for a follower who takes any answer within eta of the best
 //! user.rs         UserHyper: a user's own function of x
+//! krylov.rs       free quadratic followers with thousands of variables, by Hessian products alone
 //! penalty.rs      large convex followers over a set: the penalty path, first derivatives only
 //! baseline/       methods of the literature for the same task, to compare with
+//! directional.rs  one-sided directional derivatives
 //! oracle.rs       a subgradient of phi with constraints
 //! custom.rs       a user's objective with its sign turned
 //! descent.rs      trust-region Newton method for what is left of F on S(x)
@@ -26,11 +28,13 @@ pub mod baseline;
 mod constrained;
 mod custom;
 mod descent;
+mod directional;
 mod eta;
 mod face;
 mod factored;
 mod facts;
 mod functions;
+mod krylov;
 mod null_space;
 mod oracle;
 mod penalty;
@@ -45,6 +49,7 @@ mod user;
 
 pub(crate) use spectrum::Spectrum;
 
+pub use directional::{Directional, directional_derivative};
 pub use route::{Answers, Evaluation, Hyper, HyperSettings};
 pub use user::{UserHyper, UserValue};
 

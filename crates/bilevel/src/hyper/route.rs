@@ -3,7 +3,8 @@
 use super::constrained::Constrained;
 use super::factored::Factored;
 use super::facts::Facts;
-use super::functions::Functions;
+use super::functions::{Functions, sign};
+use super::krylov;
 use super::null_space::NullSpace;
 use super::penalty;
 use super::{End, HyperFailure, HyperObjective, HyperPoint};
@@ -12,6 +13,9 @@ use crate::problem::{Attitude, Problem};
 
 /// Followers over a set alone with more variables are solved without matrices where that is possible.
 const LARGE: usize = 200;
+
+/// Free followers with more variables are solved without matrices.
+pub(super) const LARGEST_DENSE: usize = 3000;
 
 /// How phi is evaluated.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,6 +74,28 @@ pub struct Evaluation {
 }
 
 /// phi_o or phi_p of a problem.
+///
+/// An optimistic phi counts only answers that satisfy the leader's constraints on y; where S(x) has none,
+/// [`HyperFailure::NoAnswer`]. A pessimistic phi is over all of S(x): whether all of it satisfies them is a question of
+/// its own. With `eta > 0` neither looks at them.
+///
+/// ```
+/// use bilevel::hyper::{Answers, Hyper, HyperSettings};
+/// use bilevel::problem::Attitude;
+/// use bilevel::prelude::*;
+///
+/// # fn main() -> Result<(), ModelError> {
+/// let mut model = Model::new();
+/// let x = model.leader("x", 1).free()?;
+/// let y = model.follower("y", 2).free()?;
+/// // The follower only cares for y0 + y1 = x; the leader wants a short y.
+/// let problem = model.upper((&y).norm2sq()).lower((y.sum() - x.index(0)).square()).build()?;
+/// let phi = Hyper::new(&problem, Attitude::Optimistic, &HyperSettings::default());
+/// let found = phi.evaluate_in_full(&[1.0], 1e-8, None);
+/// assert!(found.is_ok_and(|f| f.answers == Answers::Affine { dimension: 1 } && (f.point.value - 0.5).abs() < 1e-12));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Hyper {
     problem: Problem,
@@ -89,11 +115,13 @@ impl Hyper {
     pub fn new(problem: &Problem, attitude: Attitude, settings: &HyperSettings) -> Self {
         let facts = Facts::new(problem);
         let settled = facts.lower.degree <= Degree::Quadratic || facts.lower.curvature.is_convex();
-        let affine = facts.free && facts.lower.smooth && settled && settings.eta <= 0.0;
+        let bound = attitude == Attitude::Optimistic && !facts.coupled.is_empty();
+        let affine = facts.free && facts.lower.smooth && settled && settings.eta <= 0.0 && !bound;
         let factored = if affine { Factored::new(problem, &facts, attitude) } else { None };
         let null_space = affine.then(|| match factored {
             // The fallback of a large follower: nothing is worth computing ahead.
             Some(_) => NullSpace::default(),
+            None if problem.m() > LARGEST_DENSE => NullSpace::default(),
             None => NullSpace::new(&facts, attitude),
         });
         let constrained = Constrained::new(problem, &facts, attitude);
@@ -132,9 +160,14 @@ impl Hyper {
             }
         }
         let large = m > LARGE && self.problem.follower().constraints.is_empty() && self.settings.eta <= 0.0;
-        let by_penalty = large && penalty::applies(&self.facts, self.attitude);
+        let by_penalty = large && penalty::applies(&self.facts, self.attitude) && self.facts.coupled.is_empty();
         if by_penalty && self.facts.lower.degree > Degree::Quadratic {
             return self.by_penalty(x, &start);
+        }
+        if m > LARGEST_DENSE
+            && let Some(evaluation) = self.without_matrices(x, &start, by_penalty)?
+        {
+            return Ok(evaluation);
         }
         if let Some(route) = &self.null_space {
             let mut functions = Functions::new(&self.problem, self.attitude, x);
@@ -155,6 +188,18 @@ impl Hyper {
 }
 
 impl Hyper {
+    /// Followers too large for a dense Hessian, where both levels are smooth and convex.
+    fn without_matrices(&self, x: &[f64], start: &[f64], penalty: bool) -> Result<Option<Evaluation>, HyperFailure> {
+        let quadratic = self.null_space.is_some() && self.facts.lower.degree <= Degree::Quadratic;
+        if quadratic && self.facts.lower.curvature.is_convex() && self.facts.upper.is_convex(sign(self.attitude)) {
+            let mut functions = Functions::new(&self.problem, self.attitude, x);
+            if let Some(evaluation) = krylov::evaluate(&mut functions, start)? {
+                return Ok(Some(evaluation));
+            }
+        }
+        if penalty { self.by_penalty(x, start).map(Some) } else { Ok(None) }
+    }
+
     fn by_penalty(&self, x: &[f64], start: &[f64]) -> Result<Evaluation, HyperFailure> {
         let mut functions = Functions::new(&self.problem, self.attitude, x);
         penalty::evaluate(&mut functions, &self.problem.follower().set, start)

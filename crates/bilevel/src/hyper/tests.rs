@@ -191,3 +191,63 @@ fn a_convex_follower_that_is_not_quadratic() {
     let (left, right) = (hyper(0.8 - 1e-5).unwrap().point.value, hyper(0.8 + 1e-5).unwrap().point.value);
     assert!(((right - left) / 2e-5 - found.point.subgradient.unwrap()[0]).abs() < 1e-6);
 }
+
+/// The leader's constraint y1 >= 1 restricts what an optimistic leader may count on.
+#[test]
+fn constraints_of_the_leader_on_the_answer() {
+    let build = |at_least: f64| {
+        let mut model = Model::new();
+        let x = model.leader("x", 1).free().unwrap();
+        let y = model.follower("y", 2).within(Bounds::uniform(2, 0.0, 3.0).unwrap()).unwrap();
+        model.upper_subject_to(y.index(0).at_least(at_least));
+        model.upper(y.norm2sq()).lower((y.sum() - x.index(0)).square()).build().unwrap()
+    };
+    // y1 + y2 = x: without the constraint (x/2, x/2), with it (1, x − 1).
+    close(&at(&build(1.0), Optimistic, 1.5), 1.25, Some(1.0));
+    close(&at(&build(0.5), Optimistic, 1.5), 1.125, Some(1.5));
+    assert_eq!(at(&build(2.0), Optimistic, 1.5).unwrap_err(), HyperFailure::NoAnswer);
+}
+
+/// Random followers, half of them over a box: the interval holds the value of a programme that is solved another way.
+#[test]
+fn intervals_hold_the_value() {
+    use super::testing::{normal_matrix, normals};
+    use bilevel_linalg::qp::{Qp, QpHessian, QpOptions, solve_qp};
+    use bilevel_linalg::{Csr, Dense};
+    use rand::SeedableRng;
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(12);
+    for round in 0..200 {
+        let (m, p) = (3 + round % 6, 1 + round % 3);
+        let (a, target) = (normal_matrix(p, m, 1.0, &mut rng), normals(m, &mut rng));
+        let inside: Vec<f64> = normals(m, &mut rng).iter().map(|v| v.tanh()).collect();
+        let mut b = vec![0.0; p];
+        a.mul_add(1.0, &inside, &mut b);
+        let half = if round % 2 == 0 { f64::INFINITY } else { 1.0 };
+        let mut model = Model::new();
+        let x = model.leader("x", 1).free().unwrap();
+        let set = Bounds::from_vectors(vec![-half; m], vec![half; m]).unwrap();
+        let y = model.follower("y", m).within(set).unwrap();
+        let constant = |values: &[f64]| model.graph().constant_vector(values);
+        let lower = (&crate::expr::Matrix::from(a.clone()) * &y - constant(&b) * x.index(0)).norm2sq();
+        let upper = (&y - constant(&target)).norm2sq() * 0.5;
+        let problem = model.upper(upper).lower(lower).build().unwrap();
+        let found = at(&problem, Optimistic, 1.0).unwrap().point;
+        let linear: Vec<f64> = target.iter().map(|t| -t).collect();
+        let qp = Qp {
+            hessian: QpHessian::Dense(&Dense::identity(m)),
+            linear: &linear,
+            lower: &vec![-half; m],
+            upper: &vec![half; m],
+            rows: &Csr::from_dense(&a),
+            row_lower: &b,
+            row_upper: &b,
+            balls: &[],
+        };
+        let exact = solve_qp(&qp, &QpOptions::default()).unwrap();
+        let phi = exact.objective + 0.5 * target.iter().map(|t| t * t).sum::<f64>();
+        // The reference is exact to about 1e-12 itself.
+        let slack = 1e-11 * (1.0 + phi.abs());
+        assert!(found.lower.value <= phi + slack && phi - slack <= found.upper.value, "{round}: {phi} {found:?}");
+        assert!((found.value - phi).abs() < 1e-7 * (1.0 + phi.abs()), "{round}: {phi} {}", found.value);
+    }
+}

@@ -4,7 +4,7 @@
 use crate::expr::lift::{Lifted, lift};
 use crate::expr::structure::{Block, Range, Structure, VariableBounds};
 use crate::expr::{Expr, Level};
-use crate::problem::{Function, Problem, System, SystemBuilder};
+use crate::problem::{Constraint, Function, Problem, System, SystemBuilder};
 use crate::set::{ConvexSet, Description, Set};
 
 use super::Composite;
@@ -116,6 +116,25 @@ impl Follower {
     /// Another objective over the same variables and constraints.
     pub fn with_objective(&self, objective: Function) -> Self {
         Self { objective, ..self.clone() }
+    }
+
+    /// The same with further constraints, behind its own.
+    pub fn with_constraints(&self, constraints: &[Constraint]) -> Self {
+        let mut builder = SystemBuilder::new(self.n, self.size());
+        constraints.iter().for_each(|c| builder.constraint(c));
+        let more = builder.build();
+        let mut out = self.clone();
+        let system = &mut out.system;
+        // Both have n + size columns.
+        system.rows = system.rows.stack(&more.rows).unwrap_or_else(|_| system.rows.clone());
+        system.row_lower.extend(more.row_lower);
+        system.row_upper.extend(more.row_upper);
+        system.functions.extend(more.functions);
+        system.lower.extend(more.lower);
+        system.upper.extend(more.upper);
+        system.places.extend(more.places);
+        out.set_alone = None;
+        out
     }
 
     /// Number of variables ỹ.
