@@ -129,7 +129,10 @@ fn problems_without_a_feasible_point_are_proved_infeasible() {
             let output = run(&arguments);
             let value: Value = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
             assert_eq!((output.status.code(), &value["status"]), (Some(1), &json!("infeasible")), "{name}");
-            assert_eq!((&value["global_bound"], &value["certificate"]["global"]["rigor"]), (&json!("inf"), &json!("proved")));
+            assert_eq!(
+                (&value["global_bound"], &value["certificate"]["global"]["rigor"]),
+                (&json!("inf"), &json!("proved"))
+            );
         }
     }
 }

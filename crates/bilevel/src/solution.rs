@@ -265,7 +265,9 @@ pub struct Phi {
     pub pessimistic: PhiBounds,
     /// The tie width.
     pub eta: f64,
-    /// Proved: two eta-optimal answers exist between which F differs by at least this.
+    /// The ends that come from points hold for a tie width between eta and this much more.
+    pub eta_error: f64,
+    /// Proved: two answers that are optimal within eta + eta_error exist between which F differs by at least this.
     pub undecided_by: f64,
 }
 

@@ -106,6 +106,7 @@ fn phi(phi: &Phi) -> Value {
     out.insert("optimistic".into(), bounds(&phi.optimistic));
     out.insert("pessimistic".into(), bounds(&phi.pessimistic));
     insert(&mut out, "eta", number(phi.eta));
+    insert(&mut out, "eta_error", number(phi.eta_error));
     insert(&mut out, "undecided_by", number(phi.undecided_by));
     Value::Object(out)
 }

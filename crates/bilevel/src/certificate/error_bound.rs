@@ -17,6 +17,8 @@ const DISTANCES: [f64; 4] = [1.0, 1e-1, 1e-2, 1e-3];
 const INVERSE: usize = 4;
 /// A gradient this small, relative to its size in the region, counts as zero.
 const VANISHES: f64 = 1e-9;
+/// Starts around each answer of the search for other stationary points.
+const STARTS: usize = 3;
 /// Gauss-Newton steps towards a vanishing gradient, and conjugate-gradient steps in each.
 const GAUSS_NEWTON: usize = 30;
 const CONJUGATE: usize = 40;
@@ -67,7 +69,8 @@ pub(super) fn error_bound(
         }
         // A quadratic function has no other stationary points.
         if stray.is_none() && !projector.is_quadratic() {
-            stray = stray_point(projector, x, &answer, reach, rng).map(|(y, above)| (x.clone(), y, above));
+            let found = (0..STARTS).find_map(|_| stray_point(projector, x, &answer, reach, rng));
+            stray = found.map(|(y, above)| (x.clone(), y, above));
         }
     }
     let scales: Vec<(f64, f64)> = DISTANCES.iter().map(|d| d * reach).zip(worst).collect();
@@ -106,7 +109,8 @@ fn stray_point(
     rng: &mut ChaCha8Rng,
 ) -> Option<(Vec<f64>, f64)> {
     let direction = unit(answer.len(), rng);
-    let mut y: Vec<f64> = answer.iter().zip(&direction).map(|(a, d)| a + 2.0 * reach * d).collect();
+    let mut y = answer.to_vec();
+    axpy(rng.random_range(0.0..=2.0 * reach), &direction, &mut y);
     let mut gradient = projector.gradient(x, &y);
     let scale = norm2(&gradient);
     for _ in 0..GAUSS_NEWTON {

@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::follower_violation;
-use crate::lower::{Composite, CompositeAt, Follower, FollowerProgram, Regulariser, proximal};
+use crate::lower::{Composite, CompositeAt, Follower, FollowerProgram, Regulariser, branches, proximal};
 use crate::nlp::{self, interior_point, sqp};
 use crate::problem::{At, Failures, FunctionEvaluator, Problem};
 use crate::smooth::Smoothing;
@@ -57,6 +57,9 @@ pub fn check_follower(
 ) -> Option<FollowerCheck> {
     if let Some(composite) = &levels.follower.composite {
         return in_parts(problem, composite, x, y, failures);
+    }
+    if let Some(composite) = &levels.follower.branches {
+        return by_branches(problem, composite, x, y, failures);
     }
     let follower = levels.exact_follower.as_ref().unwrap_or(&levels.follower);
     let mut program = FollowerProgram::new(follower, failures);
@@ -159,6 +162,41 @@ fn in_parts(
         converged,
         solves,
         by: "convexity: linear below f's smooth part, its norms exact".to_string(),
+        unbounded: false,
+    })
+}
+
+/// For powers below 1: the least of the local minimisers found afresh, support by support.
+fn by_branches(
+    problem: &Problem,
+    composite: &Composite,
+    x: &[f64],
+    y: &[f64],
+    failures: &Failures,
+) -> Option<FollowerCheck> {
+    let mut at = CompositeAt::new(composite);
+    if !at.fix(x) {
+        return None;
+    }
+    let all = branches(&mut at, &[]);
+    let objective = &problem.follower().objective;
+    let mut whole = FunctionEvaluator::new(objective, problem.n(), problem.m(), failures);
+    let mut f = |y: &[f64]| whole.value(At { x, y, smoothing: Smoothing::EXACT });
+    let best = all.first()?;
+    let value = f(&best.y);
+    let near = value + 1e-9 * (1.0 + value.abs());
+    let as_good = all.iter().filter(|branch| branch.value <= near);
+    let nearest = as_good.map(|branch| &branch.y).min_by(|a, b| distance(y, a).total_cmp(&distance(y, b))).cloned();
+    let agree = (value - best.value).abs() <= 1e-9 * (1.0 + value.abs());
+    Some(FollowerCheck {
+        gap: f(y) - value,
+        distance: nearest.as_ref().map_or(f64::INFINITY, |answer| distance(y, answer)),
+        nearest,
+        value,
+        y: best.y.clone(),
+        converged: agree,
+        solves: all.len() as u64,
+        by: format!("local minimisers by support, {} found", all.len()),
         unbounded: false,
     })
 }

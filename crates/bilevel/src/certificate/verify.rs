@@ -178,6 +178,7 @@ impl<'a> Verifier<'a> {
             optimistic: bounds(hyper.optimistic_lower, hyper.optimistic_upper),
             pessimistic: bounds(hyper.pessimistic_lower, hyper.pessimistic_upper),
             eta: hyper.eta,
+            eta_error: hyper.eta_error,
             undecided_by: hyper.undecided_by(),
         }
     }

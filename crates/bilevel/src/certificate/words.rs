@@ -73,6 +73,12 @@ pub fn variable(blocks: &[Block], index: usize) -> String {
     }
 }
 
+/// Ten decimals; what rounds to minus zero is zero.
+fn ten(value: f64) -> String {
+    let text = format!("{value:.10}");
+    text.strip_prefix('-').filter(|rest| *rest == "0.0000000000").map_or(text.clone(), str::to_string)
+}
+
 /// The verdict and everything under it, one statement a line.
 pub fn statements(
     problem: &Problem,
@@ -117,9 +123,14 @@ pub fn statements(
 
 fn about_proof(problem: &Problem, proof: &PointProof, lines: &mut Vec<String>) {
     let follower = &proof.follower;
+    let within = |violation: f64| match violation {
+        v if v <= 0.0 => "exactly".to_string(),
+        v => format!("within {v:.1e}"),
+    };
     lines.push(format!(
-        "the leader's constraints hold within {:.1e}, the follower's within {:.1e}",
-        proof.leader_violation, follower.violation
+        "the leader's constraints hold {}, the follower's {}",
+        within(proof.leader_violation),
+        within(follower.violation)
     ));
     lines.push(about_gap(problem, follower));
     if follower.bound.ended == Ended::Budget && !follower.empty {
@@ -158,13 +169,14 @@ fn about_proof(problem: &Problem, proof: &PointProof, lines: &mut Vec<String>) {
         place.push_str(&format!(", for constraints relaxed by {:.0e}", hyper.delta));
     }
     lines.push(format!(
-        "phi_o(x) {worse} {:.10}, phi_p(x) {better} {:.10}{place}",
-        sense.apply(hyper.optimistic_lower),
-        sense.apply(hyper.pessimistic_upper)
+        "phi_o(x) {worse} {}, phi_p(x) {better} {}{place}",
+        ten(sense.apply(hyper.optimistic_lower)),
+        ten(sense.apply(hyper.pessimistic_upper))
     ));
     let by = hyper.undecided_by();
     if by > 1e-2 {
-        lines.push(format!("undecided: answers within {:.0e} of the best differ by {by:.6} in F", hyper.eta));
+        let width = hyper.eta + hyper.eta_error;
+        lines.push(format!("undecided: answers within {width:.1e} of the best differ by {by:.6} in F"));
     }
 }
 
@@ -191,9 +203,9 @@ fn about_gap(problem: &Problem, follower: &FollowerProof) -> String {
         (Some(gap), Some(f)) if gap.is_finite() => {
             let sense = problem.follower().sense;
             format!(
-                "no feasible answer of the follower{place} is better than y by more than {gap:.1e}: v(x) {} {:.10}",
+                "no feasible answer of the follower{place} is better than y by more than {gap:.1e}: v(x) {} {}",
                 if sense == crate::problem::Sense::Minimize { ">=" } else { "<=" },
-                sense.apply(f.lo() - gap)
+                ten(sense.apply(f.lo() - gap))
             )
         }
         (_, None) => "the follower's objective is not defined at the point".to_string(),
@@ -215,13 +227,15 @@ fn refuted(witness: &Witness) -> String {
         }
         Witness::Undefined { level } => format!("refuted: a function of the {level} is undefined here"),
         Witness::Better { y, lower, by, feasible, rigor } => format!(
-            "refuted ({}): the follower does better by {by:.3e} with {} ({feasible}), f = {lower:.10}",
+            "refuted ({}): the follower does better by {by:.3e} with {} ({feasible}), f = {}",
             rigor.name(),
-            at(y)
+            at(y),
+            ten(*lower)
         ),
         Witness::Worse { y, upper, by } => format!(
-            "refuted: {} is as good for the follower and worse for the leader by {by:.3e}, F = {upper:.10}",
-            at(y)
+            "refuted: {} is as good for the follower (within 1e-10) and worse for the leader by {by:.3e}, F = {}",
+            at(y),
+            ten(*upper)
         ),
         Witness::Claim { name, claimed, computed } => {
             format!("refuted: {name} is claimed to be {claimed}, and is {computed}")

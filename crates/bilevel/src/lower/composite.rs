@@ -192,6 +192,11 @@ impl Composite {
         self.power
     }
 
+    /// Whether powers are its only kinks.
+    pub fn is_of_powers(&self) -> bool {
+        self.penalties.iter().all(|part| part.kind == Kind::Power)
+    }
+
     /// The bounds of y.
     pub fn bounds(&self) -> (&[f64], &[f64]) {
         (&self.lower, &self.upper)
@@ -349,9 +354,46 @@ impl<'a> CompositeAt<'a> {
 
     /// Adds Σ_j seed_j ∇w_j(x) to `out` (n entries).
     pub fn add_weight_gradient(&self, seed: &[f64], out: &mut [f64]) {
+        self.add_gradient_of(Kind::Abs, seed, out);
+    }
+
+    /// Adds ∇ₓf(x, y) to `out`, for an objective with powers: where y_j = 0, |y_j|^p does not depend on x.
+    pub fn add_leader_gradient(&mut self, y: &[f64], out: &mut [f64]) {
+        self.set_point(y);
+        let Some(p) = self.composite.power else { return };
+        let mut gradient = vec![0.0; self.x.len()];
+        let tape = &self.composite.smooth;
+        let mut evaluation = tape.evaluate(&mut self.workspace, &self.x, &self.full, Smoothing::EXACT);
+        evaluation.gradient(&[1.0], Some(&mut gradient), None);
+        out.iter_mut().zip(&gradient).for_each(|(o, g)| *o += g);
+        let seed: Vec<f64> = y.iter().map(|y| if *y == 0.0 { 0.0 } else { y.abs().powf(p) }).collect();
+        self.add_gradient_of(Kind::Power, &seed, out);
+    }
+
+    /// Adds ∂/∂x (∇_y f)ᵀ times a direction that is zero where y is, for an objective with powers.
+    pub fn add_mixed_product(&mut self, y: &[f64], direction: &[f64], out: &mut [f64]) {
+        self.set_point(y);
+        let Composite { m, smooth, maps, power, .. } = self.composite;
+        let Some(p) = power else { return };
+        self.direction[..*m].copy_from_slice(direction);
+        self.direction[*m..].fill(0.0);
+        for map in maps {
+            map.mul_add(direction, &mut self.argument, &mut self.direction[map.out.clone()]);
+        }
+        let mut mixed = vec![0.0; self.x.len()];
+        let mut evaluation = smooth.evaluate(&mut self.workspace, &self.x, &self.full, Smoothing::EXACT);
+        evaluation.hessian(&[1.0]).product(None, Some(&self.direction), Some(&mut mixed), None);
+        out.iter_mut().zip(&mixed).for_each(|(o, g)| *o += g);
+        let slope = |(y, d): (&f64, &f64)| if *y == 0.0 { 0.0 } else { p * y.abs().powf(p - 1.0) * y.signum() * d };
+        let seed: Vec<f64> = y.iter().zip(direction).map(slope).collect();
+        self.add_gradient_of(Kind::Power, &seed, out);
+    }
+
+    /// Adds Σ_j seed_j ∇(weight of variable j in penalties of this kind) to `out`.
+    fn add_gradient_of(&self, kind: Kind, seed: &[f64], out: &mut [f64]) {
         let Composite { weights, penalties, .. } = self.composite;
         let mut seeds = vec![0.0; weights.outputs()];
-        for part in penalties.iter().filter(|part| part.kind == Kind::Abs) {
+        for part in penalties.iter().filter(|part| part.kind == kind) {
             let single = part.weights.len() == 1;
             for (i, &(j, factor)) in part.targets.iter().enumerate() {
                 seeds[part.weights.start + if single { 0 } else { i }] += factor * seed[j];

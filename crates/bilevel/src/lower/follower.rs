@@ -29,6 +29,8 @@ pub struct Follower {
     pub set_alone: Option<Set>,
     /// The objective in parts, where exact answers can be found from them.
     pub composite: Option<Arc<Composite>>,
+    /// The objective in parts, where its only kinks are powers below 1.
+    pub branches: Option<Arc<Composite>>,
     lifted: Option<Lifted>,
 }
 
@@ -80,7 +82,18 @@ impl Follower {
         };
         let alone = side.constraints.is_empty() && size == m;
         let set_alone = alone.then(|| side.set.clone());
-        Self { n, m, objective, lower, upper, system: builder.build(), set_alone, composite: None, lifted }
+        Self {
+            n,
+            m,
+            objective,
+            lower,
+            upper,
+            system: builder.build(),
+            set_alone,
+            composite: None,
+            branches: None,
+            lifted,
+        }
     }
 
     /// Completes y to ỹ: epigraph variables at their smallest feasible values, variables of sets at the middle of their

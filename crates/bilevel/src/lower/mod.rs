@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! accelerated.rs    accelerated projected gradient, for large followers over a set alone
+//! branches.rs       local minimisers by support, where powers below 1 are the only kinks
 //! composite.rs      Composite: an objective as a smooth part plus weighted norms, over a box
 //! follower.rs       Follower: the lower level as an objective, bounds and a System; smooth or in epigraph form
 //! newton.rs         smoothed followers over a box: projected Newton, with or without matrices
@@ -14,6 +15,7 @@
 //! ```
 
 pub mod accelerated;
+mod branches;
 mod composite;
 mod follower;
 mod meter;
@@ -24,6 +26,7 @@ pub mod proximal;
 mod solve;
 mod stiff;
 
+pub use branches::{Branch, branches, follow, manifold};
 pub use composite::{Composite, CompositeAt, Weights};
 pub use follower::Follower;
 pub use meter::Meter;

@@ -17,7 +17,7 @@ const SMALL: usize = 12;
 /// Followers with more variables are left to duality alone: each box would take a factorisation of that size.
 const LARGE: usize = 60;
 /// Most operations times boxes in one search.
-const MOST_WORK: usize = 40_000_000;
+const MOST_WORK: usize = 10_000_000;
 
 /// How far the proofs go.
 #[derive(Clone, Copy, Debug)]
@@ -282,9 +282,10 @@ impl Formulas {
         self.m <= LARGE && Prover::new(&task, limits).run(starts).ended == Ended::Empty
     }
 
-    /// Boxes that a search may look at, given that each takes some evaluations and a few factorisations.
+    /// Boxes that a search may look at, given that each takes some Hessians and a few factorisations.
     fn affordable(&self, nodes: usize, task: &Task) -> usize {
-        nodes.min(1 + MOST_WORK / (1 + task.program.len() + 5 * self.m.pow(3)))
+        let hessian = task.program.len() * (self.m + 1);
+        nodes.min(1 + MOST_WORK / (1 + hessian + 5 * self.m.pow(3)))
     }
 }
 

@@ -51,8 +51,16 @@ impl Analysis {
         let joint = facts(problem.follower(), &bounds, Block::Both);
         let concave_in_leader = is_concave_in_leader(problem, &bounds);
         let mut follower = Follower::direct(problem);
-        if lower.convex && !lower.smooth {
-            follower.composite = Composite::new(problem, &bounds).map(Arc::new);
+        if !lower.smooth
+            && let Some(parts) = Composite::new(problem, &bounds)
+        {
+            let of_powers = parts.is_of_powers();
+            let parts = Some(Arc::new(parts));
+            if of_powers {
+                follower.branches = parts;
+            } else if lower.convex {
+                follower.composite = parts;
+            }
         }
         let leader = Leader::new(problem, &follower, upper.smooth);
         let exact_follower = if lower.smooth {

@@ -3,9 +3,9 @@
 //! ```text
 //! options.rs     Options
 //! analysis.rs    Analysis: what the structure says, and both levels in the forms that methods take
-//! consistency.rs gradient consistency of the model of v at a point
 //! portfolio.rs   the starts: where from, with which schedule and value model
 //! models.rs      the value models: which apply, and how each is made
+//! consistency.rs gradient consistency of the model of v at a point
 //! derivatives.rs a check of derivatives against differences
 //! at.rs          ValuesAt: v, S and both hyper-objectives at one x
 //! proved.rs      their proved bounds

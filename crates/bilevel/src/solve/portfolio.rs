@@ -65,7 +65,7 @@ pub fn starts(
     }
     let start = |(k, (x, y)): (usize, (Vec<f64>, Vec<f64>))| {
         let variables = problem.n() + problem.m();
-        let value_model = options.value_model.unwrap_or_else(|| models::default_kind(analysis));
+        let value_model = options.value_model.unwrap_or_else(|| models::kind_of_start(analysis, k));
         // Where the follower's answer is exact, stages of a large problem only choose the basin: once is enough.
         let exact = analysis.levels.follower.composite.is_some() && variables > FINISH_ALONE;
         let schedule = match value_model {

@@ -8,7 +8,7 @@ use crate::problem::{At, Failures, FunctionEvaluator, NamedValues, Place, Proble
 use crate::set::ConvexSet;
 use crate::smooth::Smoothing;
 use crate::solution::{Certificate, Multipliers, Rigor, Solution, Stationarity, Status, Verdict, Work};
-use crate::upper::{Candidate, Run, optimality_residual, reduced_residual, reducible};
+use crate::upper::{Candidate, Run, branch_residual, optimality_residual, reduced_residual, reducible};
 use crate::value::ValueKind;
 
 /// Largest violation, relative to 1 + the point's size, of a solved problem.
@@ -322,19 +322,18 @@ impl Chooser<'_> {
         let (x, y) = (&best.candidate.x, &best.candidate.y);
         let (leader, follower, _) = levels.exact(self.options.smoothing);
         let set = &self.problem.leader().set;
-        let residual = if reducible(leader, follower) {
-            reduced_residual(set, leader, follower, (x, y), self.failures)
+        let (residual, measure) = if follower.branches.is_some() {
+            (branch_residual(leader, follower, x, y, self.failures), "strong stationarity on the answer's branch")
+        } else if reducible(leader, follower) {
+            let residual = reduced_residual(set, leader, follower, (x, y), self.failures);
+            (residual, "generators of the subdifferential of F(x, y(x)) on the answer's manifold")
         } else {
-            None
+            (None, "")
         };
-        if let Some(residual) =
-            residual.filter(|residual| *residual <= self.options.tolerance || levels.exact_follower.is_none())
-        {
-            let measure = "generators of the subdifferential of F(x, y(x)) on the answer's manifold".to_string();
-            return (
-                Some(Stationarity { residual, radius: None, measure, rigor: Rigor::Estimated }),
-                Multipliers::default(),
-            );
+        let only = levels.exact_follower.is_none();
+        if let Some(residual) = residual.filter(|residual| *residual <= self.options.tolerance || only) {
+            let (measure, rigor) = (measure.to_string(), Rigor::Estimated);
+            return (Some(Stationarity { residual, radius: None, measure, rigor }), Multipliers::default());
         }
         let (leader, follower, smoothing) = levels.multiplied(self.options.smoothing);
         if follower.size() > LARGEST_SYSTEM {

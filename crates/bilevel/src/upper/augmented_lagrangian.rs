@@ -32,7 +32,7 @@ impl Settings {
     /// For a stage at this level and so many variables: a stage need not be solved more accurately than its level, and
     /// where every iteration costs a large lower solve, what is left to do is left to the finishing step.
     pub fn stage(mu: f64, variables: usize) -> Self {
-        let max_iterations = if variables > MANY { 60 } else { 200 };
+        let max_iterations = if variables > MANY { 40 } else { 200 };
         Self { tolerance: (1e-2 * mu).clamp(1e-6, 1e-3), max_updates: 15, max_iterations }
     }
 }

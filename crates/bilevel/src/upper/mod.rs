@@ -9,10 +9,12 @@
 //! polish.rs           the follower's optimality system with relaxed complementarity, driven to gap 0
 //! implicit.rs         F(x, y(x)) minimised over x alone, where the follower's answer is a function of x
 //! reduced.rs          the same where the follower is nonsmooth and its answer exact, however many variables it has
+//! branches.rs         the same branch by branch, where the follower has powers below 1
 //! leader.rs           Leader: the upper level as an objective, bounds and a System
 //! ```
 
 mod augmented_lagrangian;
+mod branches;
 pub mod hyper;
 mod implicit;
 mod leader;
@@ -23,6 +25,7 @@ mod projected_gradient;
 mod reduced;
 mod smoothed_value;
 
+pub use branches::{branch_residual, follow_branches};
 pub use implicit::implicit;
 pub use leader::Leader;
 pub use polish::{PolishSettings, Polished, optimality_residual, polish};

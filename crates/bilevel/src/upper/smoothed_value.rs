@@ -3,7 +3,8 @@
 
 use super::matrix_free::MatrixFree;
 use super::{
-    Leader, PolishSettings, Polished, ValueFunctionProgramme, implicit, optimality_residual, polish, reduced, reducible,
+    Leader, PolishSettings, Polished, ValueFunctionProgramme, follow_branches, implicit, optimality_residual, polish,
+    reduced, reducible,
 };
 use super::{augmented_lagrangian, projected_gradient};
 use crate::lower::{Follower, LowerSolution, LowerSolver, LowerStatus, Meter, Regulariser};
@@ -286,7 +287,8 @@ impl<'a> SmoothedValue<'a> {
         memory: &mut Memory,
         observer: &dyn Observer,
     ) -> nlp::Solution {
-        let mut proceed = || !self.must_stop(observer);
+        let patient = self.method == Method::Sqp;
+        let mut proceed = || !self.must_stop(observer) && (patient || !self.meter.is_low());
         if self.method == Method::Sqp {
             return sqp::solve_with(programme, z, &stage_settings(), Some(&mut |_| proceed()));
         }
@@ -399,7 +401,11 @@ impl<'a> SmoothedValue<'a> {
         if self.must_stop(observer) {
             return;
         }
-        let mut residual = self.follow((leader, follower), (x, &answer.y), &mut solver, observer, run);
+        let mut residual = if self.levels.follower.branches.is_some() {
+            self.follow_powers((x, &answer.y), observer, run)
+        } else {
+            self.follow((leader, follower), (x, &answer.y), &mut solver, observer, run)
+        };
         let mut step = if residual.is_finite() { "implicit" } else { "polish" };
         // Where the follower has several answers, or a constraint of the leader decides, y is free to move: the polish. Also
         // where the smoothed point promised more than F(x, y(x)) kept, unless the polish is too large to be tried in vain.
@@ -458,6 +464,19 @@ impl<'a> SmoothedValue<'a> {
         let Some((x, y, residual)) = found else { return f64::INFINITY };
         run.candidates.push(Candidate { x, y, residual: Some(residual), source: "implicit" });
         residual
+    }
+
+    /// Follows the branches of an answer whose only kinks are powers; the least residual at their ends.
+    fn follow_powers(&self, point: (&[f64], &[f64]), observer: &dyn Observer, run: &mut Run) -> f64 {
+        let stop = || self.must_stop(observer);
+        let (leader, follower) = (&self.levels.leader, &self.levels.follower);
+        let mut least = f64::INFINITY;
+        for found in follow_branches(leader, follower, point, &self.failures, &self.meter, &stop) {
+            least = least.min(found.residual);
+            let residual = Some(found.residual);
+            run.candidates.push(Candidate { x: found.x, y: found.y, residual, source: "implicit" });
+        }
+        least
     }
 
     /// The polished point itself, and the same x with a fresh answer of the follower.

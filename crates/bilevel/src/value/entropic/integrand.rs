@@ -2,7 +2,6 @@
 
 use bilevel_linalg::Dense;
 
-use super::domain::Region;
 use crate::lower::LowerStatus;
 use crate::problem::{At, FunctionEvaluator};
 use crate::smooth::Smoothing;
@@ -54,8 +53,8 @@ pub(super) struct Local {
 #[derive(Clone, Debug)]
 pub(super) struct Neighbourhood {
     pub level: f64,
-    /// The region, shrunk, and for which components it applies.
-    pub inner: Option<Region>,
+    /// Per component, the interval away from where an unbounded Y was cut; empty where Y is bounded.
+    pub inner: Vec<(f64, f64)>,
 }
 
 impl Neighbourhood {
@@ -65,8 +64,7 @@ impl Neighbourhood {
 
     /// Whether y is away from where an unbounded Y was cut.
     pub fn is_inner(&self, y: &[f64]) -> bool {
-        let Some(inner) = &self.inner else { return true };
-        y.iter().zip(&inner.centre).all(|(y, c)| (y - c).abs() <= inner.radius)
+        y.iter().zip(&self.inner).all(|(y, (low, high))| (low..=high).contains(&y))
     }
 }
 

@@ -90,6 +90,8 @@ const MOST: usize = 40;
 const GROWTH: f64 = 0.5;
 /// The part of Y_mu, per component, whose outside must have no mass.
 const INNER: f64 = 0.75;
+/// Minimisers whose f / mu exceeds the least by this are left out.
+const IRRELEVANT: f64 = 60.0;
 /// R covers this many widths of the widest peak, up to 100 (1 + the minimisers' distance).
 const WIDTHS: f64 = 8.0;
 
@@ -115,7 +117,8 @@ struct Prepared {
     domain: Domain,
     chart: Chart,
     lattice: Option<Lattice>,
-    inner: Option<Region>,
+    /// The interval of each component away from the cut.
+    inner: Vec<(f64, f64)>,
 }
 
 impl<'a> EntropicValue<'a> {
@@ -210,7 +213,7 @@ impl<'a> EntropicValue<'a> {
         let domain = Domain::new(&self.set, cut.as_ref()).map_err(|_| LowerStatus::Numerical)?;
         let chart = domain.chart().map_err(|_| LowerStatus::Numerical)?;
         let lattice = (chart.len() > cubature::MOST).then(|| Lattice::new(chart.len()));
-        let inner = self.region.as_ref().map(|r| Region { centre: r.centre.clone(), radius: INNER * r.radius });
+        let inner = self.region.as_ref().map_or(Vec::new(), |region| inner(&self.set, region));
         self.prepared = Some(Prepared { domain, chart, lattice, inner });
         Ok(())
     }
@@ -224,9 +227,12 @@ impl<'a> EntropicValue<'a> {
         let m = self.solver.follower().m;
         let best = found.first().ok_or(LowerStatus::Numerical)?.value;
         let level = best + HEIGHT * (1.0 + best.abs());
-        let neighbourhood = Neighbourhood { level, inner: None };
+        let neighbourhood = Neighbourhood { level, inner: Vec::new() };
         let mut integrand = Integrand { f: &mut self.f, x, smoothing, mu: self.mu, neighbourhood };
-        let minima: Vec<Local> = found.iter().map(|solution| integrand.local(&solution.y[..m])).collect();
+        // Minimisers so far above the least carry no mass.
+        let counts = |solution: &&LowerSolution| solution.value <= best + IRRELEVANT * self.mu;
+        let minima: Vec<Local> =
+            found.iter().filter(counts).map(|solution| integrand.local(&solution.y[..m])).collect();
         self.prepare(&minima)?;
         let prepared = self.prepared.as_ref().ok_or(LowerStatus::Numerical)?;
         let neighbourhood = Neighbourhood { level, inner: prepared.inner.clone() };
@@ -320,6 +326,19 @@ fn is_unbounded(set: &Set) -> bool {
 fn unbounded_components(set: &Set) -> usize {
     let (lower, upper) = bounding_box(set);
     lower.iter().zip(&upper).filter(|(l, u)| !(l.is_finite() && u.is_finite())).count()
+}
+
+/// Per component, the inner part of the region on the sides on which the set is unbounded.
+fn inner(set: &Set, region: &Region) -> Vec<(f64, f64)> {
+    let (lower, upper) = bounding_box(set);
+    let reach = INNER * region.radius;
+    let interval = |((low, high), centre): ((&f64, &f64), &f64)| {
+        let centre = centre.clamp(*low, *high);
+        let low = if low.is_finite() { f64::NEG_INFINITY } else { centre - reach };
+        let high = if high.is_finite() { f64::INFINITY } else { centre + reach };
+        (low, high)
+    };
+    lower.iter().zip(&upper).zip(&region.centre).map(interval).collect()
 }
 
 /// R for these minimisers: twice the distance of the farthest, and a few widths of its peak beyond it.

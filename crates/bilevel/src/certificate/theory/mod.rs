@@ -332,6 +332,10 @@ fn observe(problem: &Problem, attitude: Attitude, settings: &TheorySettings) -> 
 /// What the samples say against the theory.
 fn sampled_reasons(out: &mut Theory) {
     if let Some(bound) = &out.error_bound {
+        if bound.points == 0 {
+            out.reasons
+                .push("Newton steps do not reach grad_y f = 0: the error bound could not be sampled (A3)".into());
+        }
         if bound.alarm {
             out.reasons.push("the error bound fails: dist(y, S(x)) / |grad_y f| grows near S(x) (A3)".to_string());
         }
@@ -348,3 +352,6 @@ fn sampled_reasons(out: &mut Theory) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
