@@ -4,16 +4,21 @@
 //! value ties with the least one brings a piece of S(x). That the least one is global is an estimate, and so is all that
 //! follows from it.
 
+use bilevel_linalg::qp::{Qp, QpHessian, QpOptions, QpStatus, solve_qp};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
 use super::face::{Face, OnFaceOptimum, Search, distance, optimise};
 use super::facts::{Facts, ObjectiveFacts};
 use super::functions::{Functions, sign};
+use super::null_space::minimise_lower;
 use super::oracle::{Slopes, subgradient};
 use super::{Answers, End, Evaluation, HyperFailure, HyperPoint, HyperSettings};
 use crate::expr::structure::{Degree, VariableBounds};
 use crate::lower::{
     Follower, FollowerProgram, LowerSolution, LowerSolver, LowerStatus, Meter, Pool, PoolSettings, Regulariser,
 };
-use crate::nlp::Nlp;
+use crate::nlp::{Multipliers, Nlp};
 use crate::problem::{Attitude, Failures, Function, Problem};
 use crate::smooth::{Chks, Smoothing};
 use crate::solution::Rigor;
@@ -24,6 +29,8 @@ pub(super) const TIE: f64 = 1e-8;
 const FEASIBLE: f64 = 1e-7;
 /// Answers this close, relative to 1 + their size, are one.
 const SAME: f64 = 1e-6;
+/// Half-width of the box around the start from which a free follower is searched.
+const RADIUS: f64 = 5.0;
 /// Smoothing level where kinks have no exact form.
 const SMOOTHED: f64 = 1e-8;
 
@@ -89,30 +96,33 @@ impl Constrained {
     ) -> Result<Evaluation, HyperFailure> {
         let failures = Failures::default();
         let smoothing = self.smoothing();
-        let minimisers = self.minimisers(facts, settings, (x, start), smoothing, &failures)?;
+        let minimisers = self.minimisers(problem, facts, settings, (x, start), smoothing, &failures)?;
         let mut lower = FollowerProgram::new(&self.lower, &failures);
         let mut upper = FollowerProgram::new(&self.upper, &failures);
         lower.fix(x, smoothing, &Regulariser::default());
-        let mut faces = Vec::with_capacity(minimisers.len());
-        for minimiser in &minimisers {
-            faces.push(Face::new(&mut lower, minimiser).ok_or_else(|| not_a_number(&failures))?);
-        }
         let mut functions = Functions::new(problem, attitude, x);
-        let mut pieces = Vec::with_capacity(faces.len());
-        for (index, (face, minimiser)) in faces.iter().zip(&minimisers).enumerate() {
-            if faces[..index].iter().any(|known| known.holds(face)) {
+        let mut faces: Vec<(Face, &LowerSolution)> = Vec::with_capacity(minimisers.len());
+        let mut pieces = Vec::with_capacity(minimisers.len());
+        for minimiser in &minimisers {
+            // A free follower's other minimisers are often on a face that is known: not worth a factorisation.
+            if facts.free && faces.iter().any(|(known, _)| known.contains(&minimiser.y)) {
+                continue;
+            }
+            let face = Face::new(&mut lower, minimiser).ok_or_else(|| not_a_number(&failures))?;
+            if faces.iter().any(|(known, _)| known.holds(&face)) {
                 continue;
             }
             let programs = (&mut lower, &mut upper);
-            let found = self.best_on(face, x, programs, minimiser, (facts, functions.sign()), settings);
+            let found = self.best_on(&face, x, programs, minimiser, (facts, functions.sign()), settings);
             let mut piece = match found {
                 // The leader's constraints rule this piece out.
                 Err(HyperFailure::NoAnswer) => continue,
                 found => found?,
             };
-            piece.index = index;
+            piece.index = faces.len();
             piece.value = functions.upper(&piece.y[..problem.m()]);
             pieces.push(piece);
+            faces.push((face, minimiser));
         }
         if pieces.is_empty() {
             return Err(HyperFailure::NoAnswer);
@@ -124,10 +134,10 @@ impl Constrained {
         let slopes = slopes(&mut functions, &best.y, (problem.n(), problem.m()));
         let mut guarded = FollowerProgram::new(&self.guarded, &failures);
         guarded.fix(x, smoothing, &Regulariser::default());
-        let mut multipliers = minimisers[best.index].multipliers.clone();
+        let mut multipliers = faces[best.index].1.multipliers.clone();
         multipliers.rows.resize(guarded.frame().rows.rows(), 0.0);
         multipliers.constraints.resize(guarded.frame().constraints(), 0.0);
-        let subgradient = subgradient(&mut guarded, &faces[best.index], &best.y, &multipliers, &slopes);
+        let subgradient = subgradient(&mut guarded, &faces[best.index].0, &best.y, &multipliers, &slopes);
         let point = point(&functions, best, all_global, problem.m(), subgradient);
         let route = if facts.follower_convex { "face of the convex follower" } else { "faces of a pool of minimisers" };
         Ok(Evaluation { point, answers, route, gradients: functions.gradients })
@@ -143,15 +153,54 @@ impl Constrained {
         if self.exact { Smoothing::EXACT } else { Smoothing::new(&Chks, SMOOTHED) }
     }
 
+    /// The minimiser of a convex quadratic follower with affine constraints; `None` for others.
+    fn programme(&self, facts: &Facts, x: &[f64], failures: &Failures) -> Option<Result<LowerSolution, HyperFailure>> {
+        let hessian = facts.lower.hessian.as_ref().filter(|_| facts.follower_convex)?;
+        if self.lower.is_lifted() || self.lower.size() != hessian.rows() || !self.lower.system.functions.is_empty() {
+            return None;
+        }
+        let mut program = FollowerProgram::new(&self.lower, failures);
+        program.fix(x, Smoothing::EXACT, &Regulariser::default());
+        let mut linear = vec![0.0; hessian.rows()];
+        program.gradient(&vec![0.0; hessian.rows()], &mut linear);
+        let frame = program.frame();
+        let qp = Qp {
+            hessian: QpHessian::Dense(hessian),
+            linear: &linear,
+            lower: &frame.lower,
+            upper: &frame.upper,
+            rows: &frame.rows,
+            row_lower: &frame.row_lower,
+            row_upper: &frame.row_upper,
+            balls: &[],
+        };
+        let found = solve_qp(&qp, &QpOptions::default()).ok()?;
+        match found.status {
+            QpStatus::Infeasible => return Some(Err(HyperFailure::NoAnswer)),
+            QpStatus::Unbounded => return Some(Err(HyperFailure::FollowerUnbounded)),
+            QpStatus::Solved => {}
+            QpStatus::AlmostSolved | QpStatus::Numerical => return None,
+        }
+        let value = program.plain_objective(&found.z);
+        let multipliers =
+            Multipliers { bounds: found.bound_multipliers, rows: found.row_multipliers, constraints: Vec::new() };
+        let (status, residual) = (LowerStatus::Solved, found.residual);
+        Some(Ok(LowerSolution { status, y: found.z, plain: value, value, multipliers, residual }))
+    }
+
     /// The follower's minimisers at x whose values tie with the least, best first; at least one.
     pub fn minimisers(
         &self,
+        problem: &Problem,
         facts: &Facts,
         settings: &HyperSettings,
         (x, start): (&[f64], &[f64]),
         smoothing: Smoothing<'static>,
         failures: &Failures,
     ) -> Result<Vec<LowerSolution>, HyperFailure> {
+        if let Some(found) = self.programme(facts, x, failures) {
+            return found.map(|solution| vec![solution]);
+        }
         let mut solver = LowerSolver::new(&self.lower, failures, &Meter::unlimited());
         if facts.follower_convex {
             let found = solver.solve(x, start, smoothing, &Regulariser::default());
@@ -162,7 +211,11 @@ impl Constrained {
         }
         let starts = PoolSettings { first_starts: settings.starts.max(1), ..PoolSettings::default() };
         let mut pool = Pool::new(starts, settings.seed, &[start.to_vec()]);
-        let mut found = pool.minimise(&mut solver, x, smoothing).map_err(|status| failure(status, failures))?;
+        let mut found = if facts.free && facts.lower.smooth && self.lower.size() == self.lower.m {
+            free_minimisers(problem, x, start, settings)?
+        } else {
+            pool.minimise(&mut solver, x, smoothing).map_err(|status| failure(status, failures))?
+        };
         let least = found.first().map_or(f64::NAN, |solution| solution.value);
         found.retain(|solution| solution.value <= least + TIE * (1.0 + least.abs()));
         let mut distinct: Vec<LowerSolution> = Vec::new();
@@ -175,6 +228,33 @@ impl Constrained {
         }
         Ok(distinct)
     }
+}
+
+/// Local minimisers of a free smooth follower, best first: descents from `start` and from random points around it.
+fn free_minimisers(
+    problem: &Problem,
+    x: &[f64],
+    start: &[f64],
+    settings: &HyperSettings,
+) -> Result<Vec<LowerSolution>, HyperFailure> {
+    let mut functions = Functions::new(problem, Attitude::Optimistic, x);
+    let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
+    let mut found = Vec::with_capacity(settings.starts + 1);
+    for k in 0..=settings.starts {
+        let mut around = |v: &f64| {
+            let radius = RADIUS.max(2.0 * v.abs());
+            if k == 0 { *v } else { v + rng.random_range(-radius..radius) }
+        };
+        let mut y: Vec<f64> = start.iter().map(&mut around).collect();
+        minimise_lower(&mut functions, &mut y)?;
+        let value = functions.lower(&y);
+        let none = Vec::new;
+        let multipliers = Multipliers { bounds: vec![0.0; y.len()], rows: none(), constraints: none() };
+        let status = LowerStatus::Solved;
+        found.push(LowerSolution { status, y, plain: value, value, multipliers, residual: 0.0 });
+    }
+    found.sort_by(|a, b| a.value.total_cmp(&b.value));
+    Ok(found)
 }
 
 /// sign * F as a function of (x, ỹ).

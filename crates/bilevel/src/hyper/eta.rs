@@ -98,7 +98,7 @@ impl Constrained {
     ) -> Result<Evaluation, HyperFailure> {
         let failures = Failures::default();
         let smoothing = self.smoothing();
-        let minimisers = self.minimisers(facts, settings, (x, start), smoothing, &failures)?;
+        let minimisers = self.minimisers(problem, facts, settings, (x, start), smoothing, &failures)?;
         let v = minimisers.first().map_or(f64::NAN, |best| best.plain);
         let objective = signed(&problem.leader().objective, attitude, self.lower().n, self.lower().size());
         let form = self.lower().with_objective(objective);

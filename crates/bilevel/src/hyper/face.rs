@@ -102,11 +102,13 @@ impl Face {
 
     /// Whether the other face is the same affine subspace: as many directions, and its base lies in this one.
     pub fn holds(&self, other: &Face) -> bool {
-        if self.dimension() != other.dimension() || self.held != other.held {
-            return false;
-        }
+        self.dimension() == other.dimension() && self.held == other.held && self.contains(&other.base)
+    }
+
+    /// Whether ỹ lies in the affine subspace of the face.
+    pub fn contains(&self, y: &[f64]) -> bool {
         let mut off = vec![0.0; self.base.len()];
-        sub(&other.base, &self.base, &mut off);
+        sub(y, &self.base, &mut off);
         let length = norm2(&off);
         let mut along = vec![0.0; self.dimension()];
         self.basis.mul_add(1.0, &off, &mut along);

@@ -38,6 +38,16 @@ const SPREAD: f64 = 1e-9;
 /// What of f's gradient may be left after a projection, relative to its terms.
 const LEFT: f64 = 1e-9;
 
+/// What an attempt in factors came to.
+pub(super) enum Outcome {
+    /// A value.
+    Found(Box<Evaluation>),
+    /// A kink of F stopped the descent.
+    Kink,
+    /// The rank is not clear, a weight vanishes, or F is not convex.
+    Unclear,
+}
+
 /// The formulas of f and F in factors, and what does not depend on x.
 #[derive(Clone, Debug)]
 pub(super) struct Factored {
@@ -75,6 +85,8 @@ struct Curvature<'a> {
     answers: &'a Answers,
     middle: Middle,
     smallest: f64,
+    /// About the largest eigenvalue of H.
+    largest: f64,
 }
 
 /// The system for the least F.
@@ -209,36 +221,46 @@ impl Factored {
         Some(())
     }
 
-    /// φ at x; `None` where the rank is not clear or a weight vanishes.
+    /// φ at x.
     pub fn evaluate(
         &self,
         functions: &mut Functions<'_>,
         facts: &Facts,
         (x, start): (&[f64], &[f64]),
-    ) -> Result<Option<Evaluation>, HyperFailure> {
-        let Some(blocks) = self.lower.at(x) else { return Ok(None) };
-        let Some((answers, middle, lightest)) = self.curvature(&blocks, start.len()) else { return Ok(None) };
+    ) -> Result<Outcome, HyperFailure> {
+        let Some(blocks) = self.lower.at(x) else { return Ok(Outcome::Unclear) };
+        let Some((answers, middle, lightest)) = self.curvature(&blocks, start.len()) else {
+            return Ok(Outcome::Unclear);
+        };
         let smallest = lightest * smallest_eigenvalue(&answers.gram, answers.rows.rows());
-        let curvature = Curvature { answers: &answers, middle, smallest };
+        let heaviest = match &middle {
+            Middle::Diagonal(weights) => weights.iter().fold(0.0, |a: f64, w| a.max(*w)),
+            Middle::Factor(factor) => factor.pivots().1.powi(2),
+        };
+        let largest = heaviest * answers.gram.pivots().1.powi(2);
+        let curvature = Curvature { answers: &answers, middle, smallest, largest };
         let mut y = start.to_vec();
-        if !project(functions, &curvature, &mut y, 2)? {
-            return Ok(None);
-        }
+        let before = project(functions, &curvature, &mut y)?;
         let own = match &self.best {
             Some(best) => Some(best.clone()),
             None => self.upper.as_ref().and_then(|upper| Best::new(upper, x, self.sign, &answers)).map(Arc::new),
         };
         let mut optimum = match own {
             Some(best) => best.solve(functions, y)?,
-            None => match descend_kernel(functions, facts, &answers, y)? {
+            None if facts.upper.is_convex(self.sign) => match descend_kernel(functions, &answers, y)? {
                 Some(optimum) => optimum,
-                None => return Ok(None),
+                None => return Ok(Outcome::Kink),
             },
+            None => return Ok(Outcome::Unclear),
         };
-        if !project(functions, &curvature, &mut optimum.y, 1)? {
-            return Ok(None);
+        // One step brings any y onto S(x), where the step to the optimum stays: what is left is rounding.
+        let after = project(functions, &curvature, &mut optimum.y)?;
+        let scale = before + curvature.largest * norm2(&optimum.y);
+        if after > LEFT * scale {
+            return Ok(Outcome::Unclear);
         }
-        finish(functions, &curvature, optimum, true, "null space, in factors").map(Some)
+        let found = finish(functions, &curvature, optimum, true, "null space, in factors")?;
+        Ok(Outcome::Found(Box::new(found)))
     }
 
     /// C, M, and the smallest eigenvalue of M or a bound of it.
@@ -292,30 +314,17 @@ fn smallest_eigenvalue(factor: &Cholesky, n: usize) -> f64 {
     estimate
 }
 
-/// Moves y onto S(x), and says whether f's gradient vanishes there.
-fn project(
-    functions: &mut Functions<'_>,
-    curvature: &Curvature<'_>,
-    y: &mut [f64],
-    rounds: usize,
-) -> Result<bool, HyperFailure> {
+/// Moves y onto S(x); the length of f's gradient before.
+fn project(functions: &mut Functions<'_>, curvature: &Curvature<'_>, y: &mut [f64]) -> Result<f64, HyperFailure> {
     let (mut gradient, mut step) = (vec![0.0; y.len()], vec![0.0; y.len()]);
-    let mut first = 0.0;
-    for round in 0..rounds {
-        functions.lower_gradient(y, &mut gradient);
-        let size = norm2(&gradient);
-        if !size.is_finite() {
-            return Err(not_a_number(functions));
-        }
-        if round == 0 {
-            first = size;
-        } else if size > LEFT * first && size > LEFT {
-            return Ok(false);
-        }
-        curvature.pseudo_solve(&gradient, &mut step);
-        axpy(-1.0, &step, y);
+    functions.lower_gradient(y, &mut gradient);
+    let size = norm2(&gradient);
+    if !size.is_finite() {
+        return Err(not_a_number(functions));
     }
-    Ok(true)
+    curvature.pseudo_solve(&gradient, &mut step);
+    axpy(-1.0, &step, y);
+    Ok(size)
 }
 
 impl Best {
@@ -343,8 +352,14 @@ impl Best {
         let (above, below) = rows.data_mut().split_at_mut(u.rows() * m);
         above.copy_from_slice(u.data());
         below.copy_from_slice(answers.rows.data());
-        let inverse: Vec<f64> = diagonal.iter().map(|d| 1.0 / d).collect();
-        let mut system = rows.row_gram(Some(&inverse)).ok()?;
+        let mut system = if diagonal.iter().all(|d| *d == diagonal[0]) {
+            let mut system = rows.row_gram(None).ok()?;
+            system.data_mut().iter_mut().for_each(|v| *v /= diagonal[0]);
+            system
+        } else {
+            let inverse: Vec<f64> = diagonal.iter().map(|d| 1.0 / d).collect();
+            rows.row_gram(Some(&inverse)).ok()?
+        };
         let mut size = largest;
         for (i, w) in weights.iter().enumerate() {
             system[(i, i)] += 1.0 / (sign * w);
@@ -397,19 +412,15 @@ impl SmoothFunction for InKernel<'_, '_> {
     }
 }
 
-/// Any smooth F that is known to be convex; `None` where it is not, or a kink stops the descent.
+/// Any convex F; `None` where a kink stops the descent.
 fn descend_kernel(
     functions: &mut Functions<'_>,
-    facts: &Facts,
     answers: &Answers,
     mut y: Vec<f64>,
 ) -> Result<Option<Optimum>, HyperFailure> {
-    if !facts.upper.is_convex(functions.sign()) {
-        return Ok(None);
-    }
     let mut gradient = vec![0.0; y.len()];
     functions.upper_gradient(&y, &mut gradient);
-    let limits = Limits { gradient: 1e-13 * (1.0 + norm2(&gradient)), iterations: 500 };
+    let limits = Limits { gradient: 1e-13 * (1.0 + norm2(&gradient)), iterations: 200 };
     let found = descend(&mut InKernel { functions, answers }, &mut y, limits);
     match found.end {
         descent::End::Unbounded => return Err(HyperFailure::Infinite),

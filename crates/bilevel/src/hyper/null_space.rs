@@ -192,7 +192,9 @@ impl NullSpace {
         if facts.upper.degree > Degree::Quadratic {
             let convex = facts.upper.is_convex(functions.sign());
             let starts = if convex { 1 } else { settings.starts.max(1) };
-            let found = search(functions, &kernel.basis, y, starts, settings.seed, convex)?;
+            // A kinked F is found out soon, and is another way's business.
+            let iterations = if facts.upper.smooth { 500 } else { 100 };
+            let found = search(functions, &kernel.basis, y, (starts, settings.seed), iterations, convex)?;
             return Ok(if is_kink(functions, kernel, &found.y) { None } else { Some(found) });
         }
         let reduced = match &self.reduced {
@@ -212,7 +214,7 @@ impl NullSpace {
 const ROUNDS: usize = 6;
 
 /// Descends to a minimiser of f.
-fn minimise_lower(functions: &mut Functions<'_>, y: &mut [f64]) -> Result<(), HyperFailure> {
+pub(super) fn minimise_lower(functions: &mut Functions<'_>, y: &mut [f64]) -> Result<(), HyperFailure> {
     let mut gradient = vec![0.0; y.len()];
     functions.lower_gradient(&vec![0.0; y.len()], &mut gradient);
     let limits = Limits { gradient: 1e-14 * norm2(&gradient), iterations: 500 };
@@ -356,14 +358,14 @@ fn search(
     functions: &mut Functions<'_>,
     basis: &Dense,
     base: Vec<f64>,
-    starts: usize,
-    seed: u64,
+    (starts, seed): (usize, u64),
+    iterations: usize,
     convex: bool,
 ) -> Result<Optimum, HyperFailure> {
     let (k, m) = (basis.rows(), base.len());
     let mut gradient = vec![0.0; m];
     functions.upper_gradient(&base, &mut gradient);
-    let limits = Limits { gradient: 1e-14 * (1.0 + norm2(&gradient)), iterations: 500 };
+    let limits = Limits { gradient: 1e-14 * (1.0 + norm2(&gradient)), iterations };
     let spread = 1.0 + norm2(&base) / (m as f64).sqrt();
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let zeros = || vec![0.0; m];

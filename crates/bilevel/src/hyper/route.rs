@@ -1,7 +1,7 @@
 //! The problem's own phi: looks at the structure once, chooses how to evaluate, and says which way it took.
 
 use super::constrained::Constrained;
-use super::factored::Factored;
+use super::factored::{Factored, Outcome};
 use super::facts::Facts;
 use super::functions::{Functions, sign};
 use super::krylov;
@@ -153,10 +153,13 @@ impl Hyper {
             (Some(y), _) | (None, Some((_, y))) => y.to_vec(),
             (None, None) => vec![0.0; m],
         };
+        let mut kinked = false;
         if let Some(route) = &self.factored {
             let mut functions = Functions::new(&self.problem, self.attitude, x);
-            if let Some(evaluation) = route.evaluate(&mut functions, &self.facts, (x, &start))? {
-                return Ok(evaluation);
+            match route.evaluate(&mut functions, &self.facts, (x, &start))? {
+                Outcome::Found(evaluation) => return Ok(*evaluation),
+                Outcome::Kink => kinked = true,
+                Outcome::Unclear => {}
             }
         }
         let large = m > LARGE && self.problem.follower().constraints.is_empty() && self.settings.eta <= 0.0;
@@ -169,7 +172,7 @@ impl Hyper {
         {
             return Ok(evaluation);
         }
-        if let Some(route) = &self.null_space {
+        if let Some(route) = self.null_space.as_ref().filter(|_| !kinked) {
             let mut functions = Functions::new(&self.problem, self.attitude, x);
             let found = route.evaluate(&mut functions, &self.facts, &self.settings, &start)?;
             if let Some(evaluation) = found {
