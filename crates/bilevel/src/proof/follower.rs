@@ -16,8 +16,6 @@ use super::recession::Ray;
 const SMALL: usize = 12;
 /// Followers with more variables are left to duality alone: each box would take a factorisation of that size.
 const LARGE: usize = 60;
-/// Most operations times boxes in one search.
-const MOST_WORK: usize = 10_000_000;
 
 /// How far the proofs go.
 #[derive(Clone, Copy, Debug)]
@@ -118,8 +116,7 @@ impl Formulas {
         if let (Some(y), true) = (y, dual == f64::NEG_INFINITY && beat.is_finite()) {
             dual = self.dual_bound(x, y, &task.domain).map_or(dual, |d| d.lower);
         }
-        let nodes = self.affordable(settings.nodes, &task);
-        let limits = Limits { nodes, gap: settings.gap, delta: settings.delta, ..Limits::default() };
+        let limits = Limits { nodes: settings.nodes, gap: settings.gap, delta: settings.delta, ..Limits::default() };
         let mut bound = if self.m > LARGE {
             Bound { ended: Ended::Budget, ..Bound::nothing_below(dual) }
         } else if self.m <= SMALL || !enough(dual) {
@@ -277,15 +274,8 @@ impl Formulas {
             None => return true,
             Some(natural) => task.domain = natural,
         }
-        let limits =
-            Limits { nodes: self.affordable(settings.nodes.min(2000), &task), delta: 0.0, ..Limits::default() };
+        let limits = Limits { nodes: settings.nodes.min(2000), delta: 0.0, ..Limits::default() };
         self.m <= LARGE && Prover::new(&task, limits).run(starts).ended == Ended::Empty
-    }
-
-    /// Boxes that a search may look at, given that each takes some Hessians and a few factorisations.
-    fn affordable(&self, nodes: usize, task: &Task) -> usize {
-        let hessian = task.program.len() * (self.m + 1);
-        nodes.min(1 + MOST_WORK / (1 + hessian + 5 * self.m.pow(3)))
     }
 }
 
