@@ -29,6 +29,8 @@ const OPERATIONS: usize = 600_000;
 /// Boxes looked at for one proof while candidates are compared, and for a certificate.
 const NODES: usize = 3_000;
 const FINAL_NODES: usize = 5_000;
+/// Work of one search: a second or so at most, also for formulas with much data.
+const WORK: usize = 8_000_000;
 /// Gap, relative to 1 + |f|, at which a proof is good enough: below what counts as solved.
 const GAP: f64 = 2e-9;
 
@@ -81,7 +83,7 @@ impl<'a> Verifier<'a> {
     /// What can be proved of the answer y at x, and nothing else: for comparing candidates.
     pub fn prove_gap(&self, x: &[f64], y: &[f64]) -> ProvedGap {
         let Some(formulas) = &self.formulas else { return ProvedGap::Unknown };
-        let settings = Settings { nodes: NODES, gap: GAP, ..Settings::default() };
+        let settings = Settings { nodes: NODES, work: WORK, gap: GAP, ..Settings::default() };
         let Ok(proof) = formulas.follower(x, Some(y), &settings) else { return ProvedGap::Unknown };
         let Some(f) = proof.objective else { return ProvedGap::Unknown };
         let margin = 1e-8 * (1.0 + f.mag());
@@ -99,7 +101,7 @@ impl<'a> Verifier<'a> {
     /// at this point.
     pub fn certificate(&self, x: &[f64], y: &[f64], attitude: Attitude, search: Option<&FollowerCheck>) -> Certificate {
         let violation = violation(self.problem, x, y, self.failures);
-        let settings = Settings { nodes: FINAL_NODES, gap: GAP, ..Settings::default() };
+        let settings = Settings { nodes: FINAL_NODES, work: WORK, gap: GAP, ..Settings::default() };
         let claim = match attitude {
             Attitude::Optimistic => Claim::Optimistic,
             Attitude::Pessimistic => Claim::Pessimistic,

@@ -90,7 +90,11 @@ impl Formulas {
             };
             artificial.extend((0..self.m).filter(|&j| !natural[j].is_bounded()));
             task.domain = boxed(&natural, Some(&answer.point), settings.radius);
-            let limits = Limits { nodes: settings.nodes, gap, delta: 0.0, ..Limits::default() };
+            let nodes = self.affordable(settings.nodes, settings, &task);
+            if nodes == 0 {
+                return Ok(None);
+            }
+            let limits = Limits { nodes, gap, delta: 0.0, ..Limits::default() };
             let starts = [Some(answer), follower.bound.within.as_ref()];
             let starts: Vec<_> = starts.into_iter().flatten().map(|c| c.point.clone()).collect();
             runs.push(Prover::new(&task, limits).run(&starts));

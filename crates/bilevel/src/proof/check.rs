@@ -227,7 +227,11 @@ impl Formulas {
         let delta = follower.violation.max(settings.delta);
         let mut task = self.follower_task(x, Some(self.follower.objective), delta);
         task.domain = boxed(&self.domain[self.n..], Some(y), settings.radius);
-        let limits = Limits { nodes: settings.nodes.min(500), gap: settings.gap, delta: 0.0, ..Limits::default() };
+        let nodes = self.affordable(settings.nodes.min(500), settings, &task);
+        if nodes == 0 {
+            return None;
+        }
+        let limits = Limits { nodes, gap: settings.gap, delta: 0.0, ..Limits::default() };
         let answer = Prover::new(&task, limits).run(&[y.to_vec()]).strict?;
         let answer = Candidate { violation: delta, ..answer };
         (answer.value.hi() < f.lo() - tolerances.loose_gap * (1.0 + f.mag()))

@@ -16,12 +16,16 @@ use super::recession::Ray;
 const SMALL: usize = 12;
 /// Followers with more variables are left to duality alone: each box would take a factorisation of that size.
 const LARGE: usize = 60;
+/// Searches that may look at fewer boxes than this are not begun: they would not get far.
+const WORTHWHILE: usize = 50;
 
 /// How far the proofs go.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// Most boxes looked at for one bound.
     pub nodes: usize,
+    /// Most work in one search, in boxes times what a box takes: about one operation of the formulas for each variable.
+    pub work: usize,
     /// Relative gap at which a bound is good enough.
     pub gap: f64,
     /// Violation that still counts as feasible, in the tier of that name.
@@ -33,7 +37,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { nodes: 20_000, gap: 2e-9, delta: 1e-9, radius: 1e4 }
+        Self { nodes: 20_000, work: 40_000_000, gap: 2e-9, delta: 1e-9, radius: 1e4 }
     }
 }
 
@@ -116,8 +120,9 @@ impl Formulas {
         if let (Some(y), true) = (y, dual == f64::NEG_INFINITY && beat.is_finite()) {
             dual = self.dual_bound(x, y, &task.domain).map_or(dual, |d| d.lower);
         }
-        let limits = Limits { nodes: settings.nodes, gap: settings.gap, delta: settings.delta, ..Limits::default() };
-        let mut bound = if self.m > LARGE {
+        let nodes = self.affordable(settings.nodes, settings, &task);
+        let limits = Limits { nodes, gap: settings.gap, delta: settings.delta, ..Limits::default() };
+        let mut bound = if nodes == 0 {
             Bound { ended: Ended::Budget, ..Bound::nothing_below(dual) }
         } else if self.m <= SMALL || !enough(dual) {
             let open = self.without_box(&task, &natural, &artificial, limits, &starts);
@@ -133,7 +138,7 @@ impl Formulas {
         } else {
             Bound::nothing_below(dual)
         };
-        if bound.ended == Ended::Budget && !artificial.is_empty() && !enough(dual) && self.m <= LARGE {
+        if bound.ended == Ended::Budget && !artificial.is_empty() && !enough(dual) && nodes > 0 {
             let smaller = Task { domain: boxed(&natural, y, 10.0), ..task.clone() };
             let again = Prover::new(&smaller, limits).run(&starts);
             if again.ended == Ended::Closed {
@@ -274,8 +279,17 @@ impl Formulas {
             None => return true,
             Some(natural) => task.domain = natural,
         }
-        let limits = Limits { nodes: settings.nodes.min(2000), delta: 0.0, ..Limits::default() };
-        self.m <= LARGE && Prover::new(&task, limits).run(starts).ended == Ended::Empty
+        let nodes = self.affordable(settings.nodes.min(2000), settings, &task);
+        let limits = Limits { nodes, delta: 0.0, ..Limits::default() };
+        nodes > 0 && Prover::new(&task, limits).run(starts).ended == Ended::Empty
+    }
+
+    /// Boxes that a search may look at, given that each takes evaluations and factorisations; 0 if a search is not worth
+    /// while.
+    pub(super) fn affordable(&self, nodes: usize, settings: &Settings, task: &Task) -> usize {
+        let each = 1 + task.program.len() * (1 + self.m) + 5 * self.m.pow(3);
+        let most = settings.work / each;
+        if most < WORTHWHILE || self.m > LARGE { 0 } else { nodes.min(most) }
     }
 }
 

@@ -45,7 +45,7 @@ pub fn close(
         gap: options.gap,
         nodes: boxes(options),
         assumed_upper: if accepted { turns.value() } else { f64::INFINITY },
-        search: options.attitude == Attitude::Optimistic,
+        pessimistic: options.attitude == Attitude::Pessimistic,
         ..GlobalSettings::default()
     };
     let Ok(mut search) = formulas.global_search(&points, &settings) else {

@@ -22,6 +22,11 @@ pub struct Cut {
 }
 
 impl Cut {
+    /// ȳ(x) = base + slopes (x - centre); nothing is proved of it yet.
+    pub fn new(centre: Vec<f64>, base: Vec<f64>, slopes: Vec<Vec<f64>>) -> Self {
+        Self { centre, base, slopes }
+    }
+
     /// The operations of ȳ(x), for the leader's variables `x`.
     fn answer(&self, b: &mut Builder, x: &[u32]) -> Vec<u32> {
         let rows = self.base.iter().zip(&self.slopes);
@@ -42,11 +47,16 @@ impl Cut {
 
     /// f(x, y) - f(x, ȳ(x)) in a builder that holds f(x, y) already.
     pub fn root(&self, formulas: &Formulas, b: &mut Builder, f: u32) -> u32 {
+        let at = self.at(formulas, b, formulas.follower.objective);
+        b.sub(f, at)
+    }
+
+    /// A root of the problem at (x, ȳ(x)).
+    pub fn at(&self, formulas: &Formulas, b: &mut Builder, root: usize) -> u32 {
         let mut with: Vec<_> = (0..formulas.n).map(|v| b.variable(v)).collect();
         let answer = self.answer(b, &with);
         with.extend(answer);
-        let at = b.import(&formulas.program, &with);
-        b.sub(f, at[formulas.follower.objective])
+        b.import(&formulas.program, &with)[root]
     }
 }
 
@@ -124,7 +134,7 @@ impl<'a> CutMaker<'a> {
     }
 
     /// The cut with simple coefficients if that is feasible, else as it is; and its violation.
-    fn settled(&self, cut: Cut, domain: &[Interval]) -> (Cut, f64) {
+    pub fn settled(&self, cut: Cut, domain: &[Interval]) -> (Cut, f64) {
         let mut simple = cut.clone();
         self.tidy(&mut simple, domain);
         let violation = self.violation(&simple, domain);

@@ -4,18 +4,20 @@
 //! ```text
 //! mod.rs         the best-first loop over boxes of (x, y), incumbents
 //! cut.rs         value-function cuts f(x, y) <= f(x, ȳ(x)) with an affine ȳ that is proved feasible
+//! worst.rs       pessimistic problems: answers proved to be optimal over a box
 //! stationary.rs  boxes in which the follower can always do better (Fritz John in y)
 //! ```
 //!
 //! On each box the relaxation {G, g, h, cuts, stationarity} is bounded like any minimisation (propagation, mean values, Lagrangian
 //! second-order bound). Upper values come from points at which the follower's gap is proved; the bound itself needs
 //! none of them to be right: it never claims more than the upper value it was given. The bound is one for the
-//! pessimistic problem too, since φ_p >= φ_o.
+//! pessimistic problem too, since φ_p >= φ_o; asked for that problem, it is raised by answers that are proved to be optimal.
 
 mod cut;
 mod stationary;
 #[cfg(test)]
 mod tests;
+mod worst;
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -44,13 +46,23 @@ pub struct GlobalSettings {
     /// Half-width of the artificial box around the known points where a variable has no bound; at least twice their
     /// size.
     pub radius: f64,
+    /// Whether the bound is for the pessimistic problem, F = φ_p(x); then no incumbents are looked for.
+    pub pessimistic: bool,
     /// Whether the given points and others are tried as incumbents; else the points only place the artificial box.
     pub search: bool,
 }
 
 impl Default for GlobalSettings {
     fn default() -> Self {
-        Self { nodes: 20_000, gap: 1e-3, follower_gap: 1e-8, assumed_upper: f64::INFINITY, radius: 10.0, search: true }
+        Self {
+            nodes: 20_000,
+            gap: 1e-3,
+            follower_gap: 1e-8,
+            assumed_upper: f64::INFINITY,
+            radius: 10.0,
+            pessimistic: false,
+            search: true,
+        }
     }
 }
 
@@ -197,7 +209,7 @@ impl Formulas {
             nodes: 0,
             finished: false,
         };
-        for (x, y) in points.iter().filter(|_| settings.search) {
+        for (x, y) in points.iter().filter(|_| settings.search && !settings.pessimistic) {
             search.offer(x, y);
         }
         search.begin(points);
@@ -443,6 +455,12 @@ impl GlobalSearch<'_> {
             node.lower = f64::INFINITY;
             return;
         }
+        if self.settings.pessimistic {
+            node.lower = node.lower.max(worst::pessimistic_bound(self.formulas, &self.maker, &node.domain));
+            if node.lower >= self.enough() {
+                return;
+            }
+        }
         if let Some(cut) = self.maker.make(&node.domain, &node.centre) {
             cuts.truncate(1);
             cuts.insert(0, Rc::new(cut));
@@ -469,7 +487,7 @@ impl GlobalSearch<'_> {
         node.centre = copy.centre;
         node.multipliers = copy.multipliers;
         prover.aim(node);
-        if self.settings.search && node.centre.len() == n + m && worth_a_try(count) {
+        if self.settings.search && !self.settings.pessimistic && node.centre.len() == n + m && worth_a_try(count) {
             let x: Vec<_> = node.centre[..n].to_vec();
             self.try_leader(&x);
         }

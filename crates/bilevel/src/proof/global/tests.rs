@@ -162,3 +162,33 @@ fn infeasible_problems_are_proved_infeasible() {
         Formulas::new(&problem).unwrap().global(&[], &GlobalSettings { nodes: 400, ..Default::default() }).unwrap();
     assert_eq!(proof.lower, f64::INFINITY, "{proof:?}");
 }
+
+/// Pessimistic problems whose follower has several answers for all x: the bound is that of the worst one.
+#[test]
+fn pessimistic_bounds_know_the_worst_answer() {
+    let cases = [
+        // Two wells of the same depth: φ_p(x) = max((x - 1)², (x + 1)²), least at x = 0.
+        (problem(1, 1, "(x[0] - y[0])^2", "(y[0]^2 - 1)^2", &[], &[], (-2.0, 2.0), (-3.0, 3.0)), 1.0, 0.0),
+        // Any y is an answer: φ_p(x) = (x + 1)².
+        (problem(1, 1, "(x[0] - y[0])^2", "0*y[0]", &[], &[], (0.0, 2.0), (-1.0, 1.0)), 1.0, 0.0),
+        // A face of answers, y0 + y1 = 1.
+        (problem(1, 2, "(x[0] - 1)^2 + y[0]", "(y[0] + y[1] - 1)^2", &[], &[], (0.0, 2.0), (0.0, 2.0)), 1.0, 0.0),
+    ];
+    for (k, (problem, pessimistic, optimistic)) in cases.into_iter().enumerate() {
+        let formulas = Formulas::new(&problem).unwrap();
+        let settings = |pessimistic: bool, upper: f64| GlobalSettings {
+            pessimistic,
+            assumed_upper: upper,
+            search: false,
+            nodes: 300,
+            ..GlobalSettings::default()
+        };
+        let worst = formulas.global(&[], &settings(true, pessimistic)).unwrap().lower;
+        assert!(worst >= pessimistic - 2e-3, "case {k}: {worst}");
+        // With an upper value that is false on purpose the bound stays below the true one.
+        let shifted = formulas.global(&[], &settings(true, pessimistic + 0.5)).unwrap().lower;
+        assert!(shifted <= pessimistic + 1e-7 && shifted > optimistic + 0.5, "case {k}: {shifted}");
+        let best = formulas.global(&[], &settings(false, optimistic)).unwrap().lower;
+        assert!(best <= optimistic + 1e-9, "case {k}: {best}");
+    }
+}

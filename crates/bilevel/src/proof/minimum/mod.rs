@@ -176,17 +176,11 @@ pub struct Prover<'a> {
     partial: bool,
 }
 
-/// Most operations in one search, about: 0.2 s.
-const MOST_WORK: usize = 10_000_000;
-
 impl<'a> Prover<'a> {
-    /// For one task. Where formulas are large, fewer boxes are looked at than `limits` says: each takes some Hessians and
-    /// a few factorisations.
+    /// For one task.
     pub fn new(task: &'a Task, limits: Limits) -> Self {
         let program = &task.program;
         let (roots, variables) = (program.roots(), program.variables());
-        let box_work = program.len() * (variables + 1) + 5 * variables.pow(3);
-        let limits = Limits { nodes: limits.nodes.min(1 + MOST_WORK / (1 + box_work)), ..limits };
         Self {
             task,
             limits,
