@@ -50,7 +50,7 @@ pub use modulus::{ObservedModulus, observed_modulus};
 pub use moreau::{MoreauCheck, MoreauSettings, moreau};
 pub use projection::AnswerProjector;
 pub use segments::Segment;
-pub use set_smoothness::{ScaleRow, SetSmoothness, SetSmoothnessSettings, Triple, set_smoothness};
+pub use set_smoothness::{Projection, ScaleRow, SetSmoothness, SetSmoothnessSettings, Triple, set_smoothness};
 pub use theory::{Shape, Theory, TheorySettings, theory};
 pub use verify::{ProvedGap, Verifier};
 pub use violation::{follower_violation, violation};

@@ -117,14 +117,14 @@ pub struct SetSmoothness {
     pub failures: usize,
 }
 
+/// (x, u) ↦ Π_S(x)(u), `None` where it fails.
+pub type Projection<'p> = dyn FnMut(&[f64], &[f64]) -> Option<Vec<f64>> + 'p;
+
 /// Corrections of a pair. With θ in [0.2, 0.8] each removes at least a fifth of what can be removed.
 const CORRECTIONS: usize = 100;
 
-/// Samples set smoothness of the map whose projections are `project(x, u)` = Π_S(x)(u), `None` where that fails.
-pub fn set_smoothness(
-    settings: &SetSmoothnessSettings,
-    project: &mut dyn FnMut(&[f64], &[f64]) -> Option<Vec<f64>>,
-) -> SetSmoothness {
+/// Samples set smoothness of the map whose projections are `project`.
+pub fn set_smoothness(settings: &SetSmoothnessSettings, project: &mut Projection<'_>) -> SetSmoothness {
     let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
     let mut out = SetSmoothness { largest: 0.0, worst: None, scales: Vec::new(), alarm: false, failures: 0 };
     let mut suspects: Vec<Triple> = Vec::new();
@@ -166,11 +166,7 @@ fn plan(settings: &SetSmoothnessSettings, scale: f64, suspects: &[Triple], rng: 
 }
 
 /// The triple with its pair of answers; `None` if a projection fails.
-fn built(
-    mut triple: Triple,
-    accuracy: f64,
-    project: &mut dyn FnMut(&[f64], &[f64]) -> Option<Vec<f64>>,
-) -> Option<Triple> {
+fn built(mut triple: Triple, accuracy: f64, project: &mut Projection<'_>) -> Option<Triple> {
     let Segment { x1, x2, theta } = &triple.segment;
     let middle = triple.segment.middle();
     let step = distance_squared(x1, x2);

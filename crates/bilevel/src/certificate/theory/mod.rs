@@ -108,10 +108,8 @@ impl Theory {
     }
 }
 
-/// Followers with more variables are looked at with few samples.
+/// Followers with more variables are looked at with few samples, and their φ is not observed.
 const SMALL: usize = 200;
-/// Followers with more variables have no φ observed.
-const MODULUS: usize = 300;
 /// A turn of the kernel, or a gradient along it, larger than this relative to the curvature is not rounding.
 const TURN: f64 = 1e-6;
 
@@ -135,7 +133,7 @@ pub fn theory(problem: &Problem, levels: &Levels, settings: &TheorySettings) -> 
         let look = Look { problem, settings, upper: &upper, lower: &lower };
         look.at_answers(projector, &mut rng, &mut out);
     }
-    if problem.m() <= MODULUS && problem.n() > 0 {
+    if problem.m() <= SMALL && problem.n() > 0 {
         out.optimistic = observe(problem, Attitude::Optimistic, settings);
         out.pessimistic = observe(problem, Attitude::Pessimistic, settings);
     }
