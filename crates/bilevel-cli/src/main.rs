@@ -4,16 +4,18 @@
 //! command/    one file per command
 //! options.rs  the command line's options over the file's
 //! place.rs    a point of the leader's variables
+//! point.rs    points from JSON files, with what is claimed of them
 //! progress.rs progress lines on standard error, Ctrl-C
 //! report/     a solution as a table for people, as JSON for programs
 //! ```
 //!
-//! Results go to standard output, everything else to standard error. Exit codes: 0 solved, 1 any other honest answer,
-//! 2 bad input, 130 interrupted.
+//! Results go to standard output, everything else to standard error. Exit codes: 0 solved (or not refuted), 1 any other
+//! honest answer, 2 bad input, 130 interrupted.
 
 mod command;
 mod options;
 mod place;
+mod point;
 mod progress;
 mod report;
 
@@ -37,8 +39,12 @@ enum Command {
     Bench(Box<command::bench::Arguments>),
     /// Reads a problem, says what its structure is and which method `solve` would take, and checks derivatives.
     Check(Box<command::check::Arguments>),
+    /// Shows what holds at one x: the follower's value and answers, and both hyper-objectives with their intervals.
+    Evaluate(Box<command::evaluate::Arguments>),
     /// Solves a problem and prints the answer with its certificate.
     Solve(Box<command::solve::Arguments>),
+    /// Checks a point that anyone found: recomputes everything, says what is proved, and refutes it where it is wrong.
+    Verify(Box<command::verify::Arguments>),
 }
 
 /// Why a command gave no answer.
@@ -75,7 +81,9 @@ fn main() -> ExitCode {
     let outcome = match &arguments.command {
         Command::Bench(arguments) => command::bench::run(arguments),
         Command::Check(arguments) => command::check::run(arguments),
+        Command::Evaluate(arguments) => command::evaluate::run(arguments),
         Command::Solve(arguments) => command::solve::run(arguments),
+        Command::Verify(arguments) => command::verify::run(arguments),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use bilevel::problem::{Attitude, Block, Problem};
+use bilevel::problem::{Attitude, Problem};
 use bilevel::smooth;
 use bilevel::solve::{METHODS, Options};
 use bilevel::value::ValueKind;
@@ -60,6 +60,11 @@ impl RunOptions {
         }
     }
 
+    /// The attitudes asked for on the command line, if any.
+    pub fn given_attitudes(&self) -> Result<Option<Vec<Attitude>>, Failure> {
+        self.attitude.as_ref().map(|_| self.attitudes(&FileOptions::default())).transpose()
+    }
+
     /// The options of one run.
     ///
     /// # Errors
@@ -82,6 +87,9 @@ impl RunOptions {
         if let Some(seconds) = number(self.time_limit, "time_limit") {
             let seconds = checked("time-limit", seconds, seconds > 0.0)?;
             options.time_limit = Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
+        }
+        if let Some(gap) = number(None, "gap") {
+            options.gap = checked("gap", gap, gap > 0.0)?;
         }
         let count = |own: Option<u64>, key: &str| own.or_else(|| file.count(key));
         if let Some(seed) = count(self.seed, "seed") {
@@ -139,26 +147,8 @@ pub fn with_start(problem: Problem, path: &Path) -> Result<Problem, Failure> {
     let shown = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
     let point: serde_json::Value = serde_json::from_str(&text).with_context(|| format!("{shown} is no JSON"))?;
-    let x = flat(&point["x"], &problem.leader().blocks).with_context(|| format!("{shown}, `x`"))?;
-    let y = flat(&point["y"], &problem.follower().blocks).with_context(|| format!("{shown}, `y`"))?;
+    let read = |key, blocks| crate::point::level(&point, key, blocks).with_context(|| shown.to_string());
+    let x = read("x", &problem.leader().blocks)?;
+    let y = read("y", &problem.follower().blocks)?;
     Ok(problem.with_start(&x, &y).map_err(anyhow::Error::from)?)
-}
-
-/// One level's values by variable name, each an array or a number.
-fn flat(values: &serde_json::Value, blocks: &[Block]) -> anyhow::Result<Vec<f64>> {
-    let mut out = Vec::new();
-    for block in blocks {
-        let found = &values[&block.name];
-        let entries = match found {
-            serde_json::Value::Array(entries) => entries.iter().map(serde_json::Value::as_f64).collect(),
-            other => Some(other.as_f64().into_iter().collect::<Vec<f64>>()).filter(|v| !v.is_empty()),
-        };
-        let entries: Vec<f64> = entries.ok_or_else(|| anyhow!("no numbers for variable `{}`", block.name))?;
-        if entries.len() != block.shape.len() {
-            let (given, needed) = (entries.len(), block.shape.len());
-            return Err(anyhow!("variable `{}` has {needed} entries, {given} are given", block.name));
-        }
-        out.extend(entries);
-    }
-    Ok(out)
 }

@@ -13,7 +13,7 @@ use crate::options::{self, FileOptions};
 use crate::points::{self, Known};
 use crate::source::Source;
 use crate::tree::Table;
-use crate::{constants, levels, overrides, tables, tree};
+use crate::{constants, levels, mps, overrides, tables, tree};
 
 /// What a problem file says.
 #[derive(Clone, Debug)]
@@ -43,12 +43,18 @@ const KEYS: [&str; 12] = [
     "known",
 ];
 
-/// Reads the problem file at `path`. Each of `overrides` is `table.key=value` and replaces what the file says; data files
+/// Reads the problem file at `path`; one that ends in `.mps` as MPS, with the `.aux` file beside it. Each of `overrides` is `table.key=value` and replaces what the file says; data files
 /// are looked for in the folder of the problem file.
 ///
 /// # Errors
 /// All mistakes found, with their places.
 pub fn load(path: &Path, overrides: &[String]) -> Result<ProblemFile, Diagnostics> {
+    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("mps")) {
+        return match overrides.first() {
+            None => mps::load(path),
+            Some(_) => Err(Diagnostic::new("--set works with TOML files only").help("edit the MPS file").into()),
+        };
+    }
     let name = path.display().to_string();
     let bytes = read_file(path, PROBLEM_LIMIT).map_err(|reason| {
         let help = if reason.contains("limit") {

@@ -1,4 +1,4 @@
-//! Problem files (TOML) and data files for the bilevel solver, with diagnostics that point into the file.
+//! Problem files (TOML, or MPS with .aux) and data files for the bilevel solver, with diagnostics that point into the file.
 //!
 //! ```text
 //! file.rs         load, from_bytes: a problem file to a ProblemFile
@@ -36,6 +36,7 @@ mod declaration;
 mod diagnostic;
 mod file;
 mod levels;
+pub mod mps;
 mod options;
 mod overrides;
 mod points;

@@ -187,6 +187,11 @@ impl Dense {
         if let Some(w) = weights {
             expect_size("weights of the Gram matrix", self.rows, w.len())?;
         }
+        if self.rows * self.cols * self.cols > crate::product::LARGE {
+            crate::product::add_gram(scale, self, weights, out);
+            out.mirror_lower();
+            return Ok(());
+        }
         for k in 0..self.rows {
             let row = self.row(k);
             let weight = scale * weights.map_or(1.0, |w| w[k]);
@@ -196,6 +201,20 @@ impl Dense {
         }
         out.mirror_lower();
         Ok(())
+    }
+
+    /// `A D Aᵀ` with the diagonal D given by `weights` (one per column of A; `None`: the identity), both triangles.
+    ///
+    /// # Errors
+    /// `Shape` if `weights` is not as long as A has columns.
+    pub fn row_gram(&self, weights: Option<&[f64]>) -> Result<Dense, LinalgError> {
+        if let Some(w) = weights {
+            expect_size("weights of the Gram matrix", self.cols, w.len())?;
+        }
+        let mut out = Dense::zeros(self.rows, self.rows);
+        crate::product::add_row_gram(self, weights, &mut out);
+        out.mirror_lower();
+        Ok(out)
     }
 
     /// `½ vᵀ A v` for a square matrix.

@@ -7,6 +7,7 @@ mod dense;
 mod error;
 mod ldlt;
 mod nnls;
+mod product;
 pub mod qp;
 mod qr;
 mod sparse;

@@ -142,6 +142,12 @@ pub struct KktPoint {
     pub smoothing: String,
     /// How v_mu was computed: `quadratic`, `pool`, `soft-pool`, `entropic`, `moreau`.
     pub value_model: String,
+    /// The weight of the regulariser `weight / 2 * ‖y − centre‖²` in v_mu; 0 for models without one.
+    pub regulariser_weight: f64,
+    /// Its centre; empty for models without one.
+    pub regulariser_centre: NamedValues,
+    /// Centre and radius of the ball to which an unbounded Y was cut, for models that integrate over Y.
+    pub region: Option<(Vec<f64>, f64)>,
     /// Estimated error of v_mu that the model's own computation leaves: violation and complementarity are known up to it.
     pub value_error: f64,
     /// Estimated error of its gradient, in the largest component: the stationarity residual is known up to |lambda| times
@@ -157,10 +163,125 @@ pub struct KktPoint {
 pub struct Stationarity {
     /// The residual, relative to 1 + the size of the leader's gradient.
     pub residual: f64,
+    /// The radius of the ball around x that the measure looks at, where it has one.
+    pub radius: Option<f64>,
     /// The measure, such as `polish kkt`.
     pub measure: String,
     /// What it rests on.
     pub rigor: Rigor,
+}
+
+/// The conclusion of a check of a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Feasibility, the follower's optimality and (pessimistic) that y is its worst answer are proved; nothing of that
+    /// rests on an estimate or on an artificial box.
+    Verified,
+    /// Nothing speaks against the point, but something is not proved.
+    Consistent,
+    /// The point is wrong, and there is a witness.
+    Refuted,
+}
+
+impl Verdict {
+    /// The name in JSON and in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::Verified => "verified",
+            Verdict::Consistent => "consistent",
+            Verdict::Refuted => "refuted",
+        }
+    }
+}
+
+/// What shows that a point is wrong, in the user's names and sense.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Witness {
+    /// A constraint, bound or set is violated.
+    Violation {
+        /// `leader` or `follower`: whose.
+        level: &'static str,
+        /// The constraint as it was written, or what else is violated.
+        constraint: String,
+        /// By how much, in the units of the constraint.
+        by: f64,
+    },
+    /// A function is not defined at the point.
+    Undefined {
+        /// `leader` or `follower`: whose function.
+        level: &'static str,
+    },
+    /// An answer that is better for the follower.
+    Better {
+        /// The answer.
+        y: NamedValues,
+        /// The follower's objective there.
+        lower: f64,
+        /// By how much it is better, at least.
+        by: f64,
+        /// In which sense it is feasible.
+        feasible: String,
+        /// What this rests on.
+        rigor: Rigor,
+    },
+    /// An answer that is as good for the follower and worse for the leader: the point is no pessimistic one.
+    Worse {
+        /// The answer.
+        y: NamedValues,
+        /// The leader's objective there.
+        upper: f64,
+        /// By how much it is worse, at least.
+        by: f64,
+    },
+    /// A number that was claimed is not what is computed.
+    Claim {
+        /// Which number.
+        name: String,
+        /// The value claimed.
+        claimed: f64,
+        /// The value computed, or the end of the proved bounds that excludes the claim.
+        computed: f64,
+    },
+}
+
+/// Two-sided bounds of what the leader gets at x from a follower whose answers may miss its optimum by eta.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PhiBounds {
+    /// Not less than this.
+    pub lower: f64,
+    /// Not more than this.
+    pub upper: f64,
+    /// What the interval rests on.
+    pub rigor: Rigor,
+}
+
+/// Bounds of the hyper-objectives at x. The end away from which the leader looks (the lower one of phi_o and the upper
+/// one of phi_p, for a leader that minimises) bounds phi itself, whatever eta; the other is one for phi^eta.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Phi {
+    /// phi_o.
+    pub optimistic: PhiBounds,
+    /// phi_p.
+    pub pessimistic: PhiBounds,
+    /// The tie width.
+    pub eta: f64,
+    /// The ends that come from points hold for a tie width between eta and this much more.
+    pub eta_error: f64,
+    /// Proved: two answers that are optimal within eta + eta_error exist between which F differs by at least this.
+    pub undecided_by: f64,
+}
+
+/// A bound of the leader's objective over all bilevel-feasible points, in the user's sense.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GlobalBound {
+    /// No bilevel-feasible point is better than this; infinite if there is none.
+    pub bound: f64,
+    /// How far the point's value is from it, relative to max(1, |upper|); `None` without a point.
+    pub gap: Option<f64>,
+    /// What it rests on.
+    pub rigor: Rigor,
+    /// Boxes looked at.
+    pub nodes: u64,
 }
 
 /// What is known about the returned point, recomputed from the problem and the point.
@@ -180,6 +301,16 @@ pub struct Certificate {
     pub multipliers_by_stage: Vec<(f64, f64)>,
     /// Stationarity of the answer.
     pub stationarity: Option<Stationarity>,
+    /// Bounds of the hyper-objectives at x.
+    pub phi: Option<Phi>,
+    /// A bound over all bilevel-feasible points, where it was asked for.
+    pub global: Option<GlobalBound>,
+    /// The conclusion about feasibility and the follower's optimality.
+    pub verdict: Option<Verdict>,
+    /// What shows that the point is wrong, where it is refuted.
+    pub witness: Option<Witness>,
+    /// What is proved, what is estimated, and what it rests on, in words.
+    pub statements: Vec<String>,
 }
 
 /// Work done, in counts that are the same on every machine, and seconds.
@@ -189,8 +320,10 @@ pub struct Work {
     pub upper_evaluations: u64,
     /// Solves of the follower's problem.
     pub lower_solves: u64,
-    /// Evaluations of a hyper-objective.
+    /// Evaluations of a hyper-objective by the method.
     pub hyper_evaluations: u64,
+    /// Evaluations of a hyper-objective for the certificate.
+    pub certificate_evaluations: u64,
     /// Wall-clock time.
     pub seconds: f64,
 }

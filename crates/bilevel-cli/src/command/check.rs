@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use bilevel::certificate::{self, TheorySettings};
 use bilevel::expr::structure::Convexity;
 use bilevel::problem::{Attitude, Problem, Side};
 use bilevel::solve::{Analysis, DerivativeCheck, FollowerConvexity, check_derivatives};
@@ -10,7 +11,8 @@ use bilevel::solve::{Analysis, DerivativeCheck, FollowerConvexity, check_derivat
 use super::consistency;
 use crate::options::RunOptions;
 use crate::place::place;
-use crate::{Failure, deliver};
+
+use crate::{Failure, deliver, report};
 
 /// What `check` takes.
 #[derive(Debug, clap::Args)]
@@ -43,6 +45,10 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     side(&mut out, "leader", problem.leader());
     side(&mut out, "follower", problem.follower());
     structure(&mut out, problem, &analysis);
+    let region = TheorySettings::around_start(problem);
+    for (label, text) in report::theory::lines(&certificate::theory(problem, &analysis.levels, &region)) {
+        line(&mut out, label, &text);
+    }
     let fine = derivatives(&mut out, &check_derivatives(problem));
     let consistent = !arguments.gradient_consistency || {
         let x = place(problem, &arguments.at)?;

@@ -21,6 +21,12 @@ pub struct Arguments {
     /// Starts from the point in a JSON file with `x` and `y` (such as the output of an earlier run).
     #[arg(long, value_name = "FILE.json")]
     start: Option<PathBuf>,
+    /// Proves a bound over all bilevel-feasible points too, and goes on until the gap is small (`--gap`).
+    #[arg(long)]
+    global: bool,
+    /// The gap wanted with `--global`, relative to max(1, |F|); 1e-3 without it.
+    #[arg(long, value_name = "REL", value_parser = positive, requires = "global")]
+    gap: Option<f64>,
     /// Prints one JSON object instead of a table.
     #[arg(long)]
     json: bool,
@@ -46,7 +52,9 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let progress = Progress::new(!arguments.quiet, arguments.history.as_deref())?;
     let mut solutions = Vec::new();
     for attitude in attitudes {
-        let options = arguments.options.resolve(&file.options, attitude)?;
+        let mut options = arguments.options.resolve(&file.options, attitude)?;
+        options.global = arguments.global;
+        options.gap = arguments.gap.unwrap_or(options.gap);
         solutions.push(problem.solve_observed(&options, &progress));
     }
     let text = if arguments.json {
@@ -56,6 +64,14 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     };
     deliver(&text, arguments.output.as_deref())?;
     Ok(exit_code(&solutions))
+}
+
+/// A positive number on the command line.
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value > 0.0 && value.is_finite() => Ok(value),
+        _ => Err("expected a positive number".to_string()),
+    }
 }
 
 fn exit_code(solutions: &[Solution]) -> u8 {

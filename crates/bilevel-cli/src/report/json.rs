@@ -2,7 +2,7 @@
 //! what was not computed absent.
 
 use bilevel::problem::{Attitude, NamedValues};
-use bilevel::solution::{Certificate, KktPoint, Measured, Rigor, Solution};
+use bilevel::solution::{Certificate, GlobalBound, KktPoint, Measured, Phi, PhiBounds, Rigor, Solution, Witness};
 use serde_json::{Map, Value, json};
 
 /// The text to print for one or several solutions.
@@ -25,11 +25,17 @@ fn solution(solution: &Solution) -> Value {
     out.insert("status".into(), json!(solution.status.name()));
     out.insert("message".into(), json!(solution.message));
     insert(&mut out, "advice", Some(solution.status.advice()).filter(|a| !a.is_empty()).map(Value::from));
+    insert(&mut out, "verdict", solution.certificate.verdict.map(|verdict| json!(verdict.name())));
+    insert(&mut out, "witness", solution.certificate.witness.as_ref().map(witness));
     insert(&mut out, "x", solution.x.as_ref().map(named));
     insert(&mut out, "y", solution.y.as_ref().map(named));
     insert(&mut out, "upper", solution.upper.and_then(number));
     insert(&mut out, "lower", solution.lower.and_then(number));
     insert(&mut out, "infimum", solution.infimum.and_then(number));
+    if let Some(global) = &solution.certificate.global {
+        insert(&mut out, "global_bound", number(global.bound));
+        insert(&mut out, "gap", global.gap.and_then(number));
+    }
     let multipliers = &solution.multipliers;
     out.insert(
         "multipliers".into(),
@@ -53,6 +59,8 @@ fn certificate(certificate: &Certificate) -> Value {
     insert(&mut out, "follower_distance", certificate.follower_distance.as_ref().and_then(measured));
     insert(&mut out, "upper_error", certificate.upper_error.as_ref().and_then(measured));
     insert(&mut out, "violation", certificate.violation.and_then(number));
+    insert(&mut out, "phi", certificate.phi.as_ref().map(phi));
+    insert(&mut out, "global", certificate.global.as_ref().map(global));
     insert(&mut out, "kkt", certificate.kkt.as_ref().map(kkt));
     let stages: Vec<Value> = certificate
         .multipliers_by_stage
@@ -66,6 +74,70 @@ fn certificate(certificate: &Certificate) -> Value {
         entry.insert("measure".into(), json!(stationarity.measure));
         rigor(&mut entry, &stationarity.rigor);
         out.insert("stationarity".into(), Value::Object(entry));
+    }
+    insert(&mut out, "statements", Some(json!(certificate.statements)).filter(|v| *v != json!([])));
+    Value::Object(out)
+}
+
+fn phi(phi: &Phi) -> Value {
+    let bounds = |bounds: &PhiBounds| {
+        let mut out = Map::new();
+        insert(&mut out, "lower", number(bounds.lower));
+        insert(&mut out, "upper", number(bounds.upper));
+        rigor(&mut out, &bounds.rigor);
+        Value::Object(out)
+    };
+    let mut out = Map::new();
+    out.insert("optimistic".into(), bounds(&phi.optimistic));
+    out.insert("pessimistic".into(), bounds(&phi.pessimistic));
+    insert(&mut out, "eta", number(phi.eta));
+    insert(&mut out, "eta_error", number(phi.eta_error));
+    insert(&mut out, "undecided_by", number(phi.undecided_by));
+    Value::Object(out)
+}
+
+fn global(global: &GlobalBound) -> Value {
+    let mut out = Map::new();
+    insert(&mut out, "bound", number(global.bound));
+    insert(&mut out, "gap", global.gap.and_then(number));
+    rigor(&mut out, &global.rigor);
+    out.insert("nodes".into(), json!(global.nodes));
+    Value::Object(out)
+}
+
+fn witness(witness: &Witness) -> Value {
+    let mut out = Map::new();
+    match witness {
+        Witness::Violation { level, constraint, by } => {
+            out.insert("kind".into(), json!("violation"));
+            out.insert("level".into(), json!(level));
+            out.insert("constraint".into(), json!(constraint));
+            insert(&mut out, "by", number(*by));
+        }
+        Witness::Undefined { level } => {
+            out.insert("kind".into(), json!("undefined"));
+            out.insert("level".into(), json!(level));
+        }
+        Witness::Better { y, lower, by, feasible, rigor: basis } => {
+            out.insert("kind".into(), json!("better answer"));
+            out.insert("y".into(), named(y));
+            insert(&mut out, "lower", number(*lower));
+            insert(&mut out, "by", number(*by));
+            out.insert("feasible".into(), json!(feasible));
+            rigor(&mut out, basis);
+        }
+        Witness::Worse { y, upper, by } => {
+            out.insert("kind".into(), json!("worse answer"));
+            out.insert("y".into(), named(y));
+            insert(&mut out, "upper", number(*upper));
+            insert(&mut out, "by", number(*by));
+        }
+        Witness::Claim { name, claimed, computed } => {
+            out.insert("kind".into(), json!("claim"));
+            out.insert("name".into(), json!(name));
+            insert(&mut out, "claimed", number(*claimed));
+            insert(&mut out, "computed", number(*computed));
+        }
     }
     Value::Object(out)
 }
@@ -90,6 +162,14 @@ fn kkt(point: &KktPoint) -> Value {
     }
     out.insert("smoothing".into(), json!(point.smoothing));
     out.insert("value_model".into(), json!(point.value_model));
+    if point.regulariser_weight > 0.0 {
+        let regulariser =
+            json!({"weight": number(point.regulariser_weight), "centre": named(&point.regulariser_centre)});
+        out.insert("regulariser".into(), regulariser);
+    }
+    if let Some((centre, radius)) = &point.region {
+        out.insert("region".into(), json!({"centre": centre, "radius": number(*radius)}));
+    }
     Value::Object(out)
 }
 
@@ -101,7 +181,7 @@ fn measured(measured: &Measured) -> Option<Value> {
     Some(Value::Object(out))
 }
 
-fn rigor(out: &mut Map<String, Value>, rigor: &Rigor) {
+pub(super) fn rigor(out: &mut Map<String, Value>, rigor: &Rigor) {
     out.insert("rigor".into(), json!(rigor.name()));
     if let Rigor::Conditional(on) = rigor {
         out.insert("on".into(), json!(on));
@@ -116,7 +196,7 @@ fn attitude(attitude: Attitude) -> &'static str {
 }
 
 /// Every variable by name, always as an array.
-fn named(values: &NamedValues) -> Value {
+pub(super) fn named(values: &NamedValues) -> Value {
     let entry = |(name, values): &(String, Vec<f64>)| {
         let entries: Vec<Value> = values.iter().map(|&v| number(v).unwrap_or(Value::Null)).collect();
         (name.clone(), Value::from(entries))
@@ -124,14 +204,14 @@ fn named(values: &NamedValues) -> Value {
     Value::Object(values.0.iter().map(entry).collect())
 }
 
-fn insert(out: &mut Map<String, Value>, key: &str, value: Option<Value>) {
+pub(super) fn insert(out: &mut Map<String, Value>, key: &str, value: Option<Value>) {
     if let Some(value) = value {
         out.insert(key.to_string(), value);
     }
 }
 
 /// A number; infinities as strings, NaN as nothing. Minus zero is zero.
-fn number(value: f64) -> Option<Value> {
+pub(super) fn number(value: f64) -> Option<Value> {
     if value.is_nan() {
         None
     } else if value.is_infinite() {

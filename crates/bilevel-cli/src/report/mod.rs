@@ -2,3 +2,5 @@
 
 pub mod json;
 pub mod table;
+pub mod theory;
+pub mod values;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use bilevel::problem::{Attitude, NamedValues};
-use bilevel::solution::{Certificate, Measured, Solution};
+use bilevel::solution::{Certificate, Measured, Solution, Verdict};
 use bilevel_format::Known;
 
 /// Entries of a vector shown before it is cut.
@@ -15,36 +15,69 @@ pub fn solutions(solutions: &[Solution], known: &Known) -> String {
     tables.join("\n")
 }
 
-fn solution(solution: &Solution, known: &Known) -> String {
+/// The text to print for one or several points that were verified.
+pub fn verdicts(solutions: &[Solution], known: &Known) -> String {
+    let tables: Vec<String> = solutions.iter().map(|s| verdict(s, known)).collect();
+    tables.join("\n")
+}
+
+fn verdict(solution: &Solution, known: &Known) -> String {
     let mut out = String::new();
-    let attitude = match solution.attitude {
+    let verdict = solution.certificate.verdict.map_or("consistent", Verdict::name);
+    line(&mut out, title(solution), &format!("{verdict} ({})", attitude(solution.attitude)));
+    for statement in &solution.certificate.statements {
+        line(&mut out, "", statement);
+    }
+    point(&mut out, solution, known);
+    out
+}
+
+fn title(solution: &Solution) -> &str {
+    if solution.problem.is_empty() { "problem" } else { &solution.problem }
+}
+
+fn attitude(attitude: Attitude) -> &'static str {
+    match attitude {
         Attitude::Optimistic => "optimistic",
         Attitude::Pessimistic => "pessimistic",
-    };
-    let name = if solution.problem.is_empty() { "problem" } else { &solution.problem };
-    line(&mut out, name, &format!("{} ({attitude})", solution.status.name()));
+    }
+}
+
+fn solution(solution: &Solution, known: &Known) -> String {
+    let mut out = String::new();
+    line(&mut out, title(solution), &format!("{} ({})", solution.status.name(), attitude(solution.attitude)));
     line(&mut out, "", &solution.message);
     if !solution.status.advice().is_empty() {
         line(&mut out, "", solution.status.advice());
     }
-    variables(&mut out, solution.x.as_ref());
-    variables(&mut out, solution.y.as_ref());
+    point(&mut out, solution, known);
+    out
+}
+
+/// The point, its values, its certificate and the work.
+fn point(out: &mut String, solution: &Solution, known: &Known) {
+    variables(out, solution.x.as_ref());
+    variables(out, solution.y.as_ref());
     if let Some(upper) = solution.upper {
         let target = match (known.upper, solution.attitude) {
             (Some(target), Attitude::Optimistic) => format!("   (known: {target})"),
             _ => String::new(),
         };
-        line(&mut out, "F", &format!("{}{target}", number(upper)));
+        line(out, "F", &format!("{}{target}", number(upper)));
+    }
+    if let Some(global) = &solution.certificate.global {
+        let gap = global.gap.map_or(String::new(), |gap| format!(", gap {}", small(gap)));
+        let text = format!("{}{gap}   {}, {} boxes", number(global.bound), global.rigor.name(), global.nodes);
+        line(out, "global bound", &text);
     }
     if let Some(lower) = solution.lower {
-        line(&mut out, "f", &number(lower));
+        line(out, "f", &number(lower));
     }
-    certificate(&mut out, &solution.certificate);
+    certificate(out, &solution.certificate);
     let work = &solution.work;
     let seconds =
         if work.seconds < 1.0 { format!("{:.0} ms", 1e3 * work.seconds) } else { format!("{:.1} s", work.seconds) };
-    line(&mut out, "work", &format!("{} lower solves, {seconds}", work.lower_solves));
-    out
+    line(out, "work", &format!("{} lower solves, {seconds}", work.lower_solves));
 }
 
 fn certificate(out: &mut String, certificate: &Certificate) {
@@ -58,6 +91,12 @@ fn certificate(out: &mut String, certificate: &Certificate) {
     measured("error of F", &certificate.upper_error);
     if let Some(violation) = certificate.violation {
         line(out, "violation", &format!("{}   computed, relative", small(violation)));
+    }
+    if let Some(phi) = &certificate.phi {
+        for (label, bounds) in [("phi_o", &phi.optimistic), ("phi_p", &phi.pessimistic)] {
+            let text = format!("{} to {}   {}", number(bounds.lower), number(bounds.upper), bounds.rigor.name());
+            line(out, label, &format!("{text}, eta = {:.0e}", phi.eta));
+        }
     }
     if let Some(s) = &certificate.stationarity {
         line(out, "stationarity", &format!("{}   {}: {}", small(s.residual), s.rigor.name(), s.measure));
@@ -74,7 +113,7 @@ fn certificate(out: &mut String, certificate: &Certificate) {
     }
 }
 
-fn variables(out: &mut String, values: Option<&NamedValues>) {
+pub(super) fn variables(out: &mut String, values: Option<&NamedValues>) {
     for (name, values) in values.iter().flat_map(|values| &values.0) {
         let shown: Vec<String> = values.iter().take(SHOWN).map(|&v| number(v)).collect();
         let rest = if values.len() > SHOWN { format!(", … ({} entries)", values.len()) } else { String::new() };
@@ -82,14 +121,14 @@ fn variables(out: &mut String, values: Option<&NamedValues>) {
     }
 }
 
-fn line(out: &mut String, label: &str, text: &str) {
+pub(super) fn line(out: &mut String, label: &str, text: &str) {
     let label = if label.chars().count() > 16 && text.contains('(') { format!("{label}:") } else { label.to_string() };
     // Writing to a string cannot fail.
     let _ = writeln!(out, "{label:<16} {text}");
 }
 
 /// Seven decimals, or seven digits where the number is very large or small.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     if value.abs() < 1e-10 {
         "0".to_string()
     } else if (1e-4..1e7).contains(&value.abs()) {
@@ -102,6 +141,6 @@ fn number(value: f64) -> String {
 }
 
 /// Two digits of an error.
-fn small(value: f64) -> String {
+pub(super) fn small(value: f64) -> String {
     if value == 0.0 { "0".to_string() } else { format!("{value:.1e}") }
 }

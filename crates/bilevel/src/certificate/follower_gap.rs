@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::follower_violation;
-use crate::lower::{Follower, FollowerProgram, Regulariser};
+use crate::lower::{Composite, CompositeAt, Follower, FollowerProgram, Regulariser, branches, proximal};
 use crate::nlp::{self, interior_point, sqp};
 use crate::problem::{At, Failures, FunctionEvaluator, Problem};
 use crate::smooth::Smoothing;
@@ -55,6 +55,12 @@ pub fn check_follower(
     seed: u64,
     failures: &Failures,
 ) -> Option<FollowerCheck> {
+    if let Some(composite) = &levels.follower.composite {
+        return in_parts(problem, composite, x, y, failures);
+    }
+    if let Some(composite) = &levels.follower.branches {
+        return by_branches(problem, composite, x, y, failures);
+    }
     let follower = levels.exact_follower.as_ref().unwrap_or(&levels.follower);
     let mut program = FollowerProgram::new(follower, failures);
     program.fix(x, smoothing, &Regulariser::default());
@@ -94,6 +100,130 @@ pub fn check_follower(
         by: format!("independent sqp, {kind}, {count} starts"),
         unbounded,
     })
+}
+
+/// A bound on the gap, relative to 1 + |v|, from which nothing better needs to be looked for.
+const TIGHT: f64 = 1e-9;
+
+/// For a convex objective in parts: a bound of v(x) from below by convexity at y itself; where that leaves a gap, at the
+/// answer of a solve from another start. What speaks for y is the bound, not how it was found.
+fn in_parts(
+    problem: &Problem,
+    composite: &Composite,
+    x: &[f64],
+    y: &[f64],
+    failures: &Failures,
+) -> Option<FollowerCheck> {
+    let mut at = CompositeAt::new(composite);
+    let objective = &problem.follower().objective;
+    let mut whole = FunctionEvaluator::new(objective, problem.n(), problem.m(), failures);
+    if !at.fix(x) {
+        return None;
+    }
+    let f = whole.value(At { x, y, smoothing: Smoothing::EXACT });
+    let near = proximal::minimise(&mut at, y, &proximal::Settings::default());
+    let mut best = (bounded(&mut at, &mut whole, x, y), y.to_vec());
+    let mut solves = 1;
+    if best.0.gap() > TIGHT * (1.0 + f.abs()) {
+        let start = vec![0.0; y.len()];
+        let far = proximal::minimise(&mut at, &start, &proximal::Settings::default());
+        solves += 1;
+        if far.unbounded {
+            let (value, gap) = (f64::NEG_INFINITY, f64::INFINITY);
+            let by = "descent without end".to_string();
+            let (distance, nearest, converged) = (f64::INFINITY, None, false);
+            return Some(FollowerCheck {
+                value,
+                y: far.y,
+                gap,
+                converged,
+                nearest,
+                distance,
+                solves,
+                by,
+                unbounded: true,
+            });
+        }
+        for other in [far.y, near.y.clone()] {
+            let bound = bounded(&mut at, &mut whole, x, &other);
+            if bound.lower > best.0.lower {
+                best = (bound, other);
+            }
+        }
+    }
+    let (bound, answer) = best;
+    let converged = bound.gap() <= TIGHT * (1.0 + bound.value.abs());
+    Some(FollowerCheck {
+        gap: f - bound.lower,
+        distance: distance(y, &near.y),
+        nearest: Some(near.y),
+        value: bound.lower,
+        y: answer,
+        converged,
+        solves,
+        by: "convexity: linear below f's smooth part, its norms exact".to_string(),
+        unbounded: false,
+    })
+}
+
+/// For powers below 1: the least of the local minimisers found afresh, support by support.
+fn by_branches(
+    problem: &Problem,
+    composite: &Composite,
+    x: &[f64],
+    y: &[f64],
+    failures: &Failures,
+) -> Option<FollowerCheck> {
+    let mut at = CompositeAt::new(composite);
+    if !at.fix(x) {
+        return None;
+    }
+    let all = branches(&mut at, &[]);
+    let objective = &problem.follower().objective;
+    let mut whole = FunctionEvaluator::new(objective, problem.n(), problem.m(), failures);
+    let mut f = |y: &[f64]| whole.value(At { x, y, smoothing: Smoothing::EXACT });
+    let best = all.first()?;
+    let value = f(&best.y);
+    let near = value + 1e-9 * (1.0 + value.abs());
+    let as_good = all.iter().filter(|branch| branch.value <= near);
+    let nearest = as_good.map(|branch| &branch.y).min_by(|a, b| distance(y, a).total_cmp(&distance(y, b))).cloned();
+    let agree = (value - best.value).abs() <= 1e-9 * (1.0 + value.abs());
+    Some(FollowerCheck {
+        gap: f(y) - value,
+        distance: nearest.as_ref().map_or(f64::INFINITY, |answer| distance(y, answer)),
+        nearest,
+        value,
+        y: best.y.clone(),
+        converged: agree,
+        solves: all.len() as u64,
+        by: format!("local minimisers by support, {} found", all.len()),
+        unbounded: false,
+    })
+}
+
+/// f at an answer, and a lower bound of v from there.
+struct Bound {
+    value: f64,
+    lower: f64,
+}
+
+impl Bound {
+    fn gap(&self) -> f64 {
+        if self.lower.is_nan() { f64::INFINITY } else { self.value - self.lower }
+    }
+}
+
+/// The bound from y, by the problem's own formula for f; none if the parts do not add up to it.
+fn bounded(at: &mut CompositeAt<'_>, whole: &mut FunctionEvaluator<'_>, x: &[f64], y: &[f64]) -> Bound {
+    let point = At { x, y, smoothing: Smoothing::EXACT };
+    let value = whole.value(point);
+    let mut gradient = vec![0.0; y.len()];
+    whole.add_gradient(point, &[1.0], None, Some(&mut gradient));
+    at.subtract_penalty_gradient(y, &mut gradient);
+    let parts = at.smooth(y) + at.penalty(y);
+    let agree = (parts - value).abs() <= 1e-9 * (1.0 + value.abs());
+    let lower = if agree { value - proximal::gap_bound(at, y, &gradient).max(0.0) } else { f64::NAN };
+    Bound { value, lower }
 }
 
 /// A feasible answer of the follower.

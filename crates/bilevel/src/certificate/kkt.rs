@@ -4,8 +4,9 @@
 use bilevel_linalg::{Dense, vector};
 
 use crate::nlp::{Frame, Nlp, Normals, unit};
-use crate::problem::{Failures, NamedValues, Problem};
-use crate::smooth::Family;
+use crate::problem::{At, Failures, FunctionEvaluator, NamedValues, Problem};
+use crate::set::ConvexSet;
+use crate::smooth::{Family, Smoothing};
 use crate::solution::KktPoint;
 use crate::upper::{Levels, SmoothedPoint, ValueFunctionProgramme};
 use crate::value::ValueModel;
@@ -34,6 +35,9 @@ pub fn check_kkt<'a>(
         programme.model().resume_region(region);
     }
     let gap = programme.gap(&z);
+    if z.len() > DENSE && problem.leader().constraints.is_empty() && problem.follower().constraints.is_empty() {
+        return by_sets(problem, point, &mut programme, gap, family);
+    }
     let width = z.len();
     let rows = programme.frame().constraint_upper.len();
     let mut gradient = vec![0.0; width];
@@ -52,22 +56,91 @@ pub fn check_kkt<'a>(
     let slack = gap - point.epsilon;
     let errors = programme.value_at(&point.x).map_or((f64::NAN, f64::NAN), |v| (v.value_error, v.gradient_error));
     let active = slack > -ACTIVE.min(0.1 * point.epsilon);
-    Some(KktPoint {
+    let margin = if active { normals.distance(&value_row)? } else { f64::INFINITY };
+    Some(described(problem, point, family, Residuals { stationarity, multiplier, slack, errors, margin }))
+}
+
+/// What was measured at a point.
+struct Residuals {
+    stationarity: f64,
+    multiplier: f64,
+    /// f_mu - v_mu - epsilon.
+    slack: f64,
+    /// Of the model's value and gradient.
+    errors: (f64, f64),
+    margin: f64,
+}
+
+/// The residuals with all that is needed to compute them again.
+fn described(problem: &Problem, point: &SmoothedPoint, family: &dyn Family, found: Residuals) -> KktPoint {
+    KktPoint {
         x: NamedValues::new(&problem.leader().blocks, &point.x),
         y: NamedValues::new(&problem.follower().blocks, &point.y),
-        stationarity,
-        dual: (-multiplier).max(0.0),
-        complementarity: (multiplier * slack).abs(),
-        violation: slack.max(0.0),
-        multiplier,
+        stationarity: found.stationarity,
+        dual: (-found.multiplier).max(0.0),
+        complementarity: (found.multiplier * found.slack).abs(),
+        violation: found.slack.max(0.0),
+        multiplier: found.multiplier,
         mu: point.mu,
         epsilon: point.epsilon,
         smoothing: family.name().to_string(),
         value_model: point.value_model.to_string(),
-        value_error: errors.0,
-        gradient_error: errors.1,
-        ennamcq_margin: if active { normals.distance(&value_row)? } else { f64::INFINITY },
-    })
+        regulariser_weight: point.regulariser.weight,
+        regulariser_centre: match point.regulariser.centre.len() {
+            0 => NamedValues::default(),
+            _ => NamedValues::new(&problem.follower().blocks, &point.regulariser.centre),
+        },
+        region: point.region.as_ref().map(|region| (region.centre.clone(), region.radius)),
+        value_error: found.errors.0,
+        gradient_error: found.errors.1,
+        ennamcq_margin: found.margin,
+    }
+}
+
+/// Points with more variables are measured by the sets' normal cones alone, where there are no other constraints.
+const DENSE: usize = 300;
+/// Bounds within this of equality, relative to 1 + their size, count as active for the sets.
+const NEAR_SET: f64 = 1e-8;
+
+/// The same without matrices: X and Y say themselves how far a vector is from their normal cones.
+fn by_sets<'a>(
+    problem: &Problem,
+    point: &SmoothedPoint,
+    programme: &mut ValueFunctionProgramme<'a>,
+    gap: f64,
+    family: &'a dyn Family,
+) -> Option<KktPoint> {
+    let (n, m) = (point.x.len(), point.y.len());
+    let smoothing = Smoothing::new(family, point.mu);
+    let at = At { x: &point.x, y: &point.y, smoothing };
+    let failures = Failures::default();
+    let gradient = |function| {
+        let (mut by_x, mut by_y) = (vec![0.0; n], vec![0.0; m]);
+        FunctionEvaluator::new(function, n, m, &failures).add_gradient(at, &[1.0], Some(&mut by_x), Some(&mut by_y));
+        (by_x, by_y)
+    };
+    let (upper_x, upper_y) = gradient(&problem.leader().objective);
+    let (mut gap_x, gap_y) = gradient(&problem.follower().objective);
+    let value = programme.value_at(&point.x).ok()?;
+    gap_x.iter_mut().zip(&value.gradient).for_each(|(g, v)| *g -= v);
+    let distance = |weight: f64, with_upper: f64| {
+        let down = |f: &[f64], g: &[f64]| -> Vec<f64> {
+            f.iter().zip(g).map(|(f, g)| -(with_upper * f + weight * g)).collect()
+        };
+        let tolerance = |v: &[f64]| NEAR_SET * (1.0 + vector::norm_inf(v));
+        let (x, y) = (&point.x, &point.y);
+        let by_x = problem.leader().set.normal_cone_distance(x, &down(&upper_x, &gap_x), tolerance(x));
+        let by_y = problem.follower().set.normal_cone_distance(y, &down(&upper_y, &gap_y), tolerance(y));
+        by_x.hypot(by_y)
+    };
+    let slack = gap - point.epsilon;
+    let active = slack > -ACTIVE.min(0.1 * point.epsilon);
+    let multiplier = point.multiplier;
+    let stationarity = distance(multiplier.max(0.0), 1.0);
+    let margin = if active { distance(1.0, 0.0) } else { f64::INFINITY };
+    let errors = (value.value_error, value.gradient_error);
+    let found = Residuals { stationarity, multiplier, slack, errors, margin };
+    (gap.is_finite() && stationarity.is_finite()).then(|| described(problem, point, family, found))
 }
 
 /// The gradients of f − v at z for the follower's other answers that tie with the one in the value row.

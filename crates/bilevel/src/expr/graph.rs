@@ -289,7 +289,7 @@ impl Expr {
     }
 
     /// The formula of another node of the same graph.
-    pub(super) fn with_id(&self, id: NodeId) -> Expr {
+    pub(crate) fn with_id(&self, id: NodeId) -> Expr {
         Expr { graph: self.graph.clone(), id: Some(id) }
     }
 

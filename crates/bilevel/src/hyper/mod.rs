@@ -2,6 +2,56 @@
 //! [Chen, Li & So 2025], as intervals with the answer that attains them and a subgradient.
 //!
 //! A [`HyperObjective`] is what the methods on phi take: the problem's own phi, or a function that the user gives.
+//!
+//! ```text
+//! route.rs        Hyper: the problem's own phi; chooses a way by structure
+//! facts.rs        what the structure says
+//! functions.rs    F and f at a fixed x
+//! spectrum.rs     the follower's Hessian: rank, null space, pseudo-inverse
+//! squares.rs      a formula as a weighted sum of squares
+//! factored.rs     the same for large least-squares followers, with the Hessian in factors
+//! null_space.rs   f quadratic in y, follower free: S(x) is affine
+//! constrained.rs  followers with constraints, sets, several answers: minimisers, then the best answer on each face
+//! face.rs         the answers near one minimiser as a polyhedron, and F on it
+//! eta.rs          the same for a follower who takes any answer within eta of the best
+//! user.rs         UserHyper: a user's own function of x
+//! krylov.rs       free quadratic followers with thousands of variables, by Hessian products alone
+//! penalty.rs      large convex followers over a set: the penalty path, first derivatives only
+//! baseline/       methods of the literature for the same task, to compare with
+//! directional.rs  one-sided directional derivatives
+//! oracle.rs       a subgradient of phi with constraints
+//! custom.rs       a user's objective with its sign turned
+//! descent.rs      trust-region Newton method for what is left of F on S(x)
+//! ```
+
+pub mod baseline;
+mod constrained;
+mod custom;
+mod descent;
+mod directional;
+mod eta;
+mod face;
+mod factored;
+mod facts;
+mod functions;
+mod krylov;
+mod null_space;
+mod oracle;
+mod penalty;
+mod route;
+mod spectrum;
+mod squares;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod user;
+
+pub(crate) use spectrum::Spectrum;
+
+pub use directional::{Directional, directional_derivative};
+pub use route::{Answers, Evaluation, Hyper, HyperSettings};
+pub use user::{UserHyper, UserValue};
 
 /// phi at one x.
 #[derive(Clone, Debug)]

@@ -4,8 +4,11 @@
 use crate::expr::lift::{Lifted, lift};
 use crate::expr::structure::{Block, Range, Structure, VariableBounds};
 use crate::expr::{Expr, Level};
-use crate::problem::{Function, Problem, System, SystemBuilder};
+use crate::problem::{Constraint, Function, Problem, System, SystemBuilder};
 use crate::set::{ConvexSet, Description, Set};
+
+use super::Composite;
+use std::sync::Arc;
 
 /// The lower level over (x, ỹ).
 #[derive(Clone, Debug)]
@@ -24,6 +27,10 @@ pub struct Follower {
     pub system: System,
     /// The set Y, where the follower's constraints are that set alone and ỹ = y.
     pub set_alone: Option<Set>,
+    /// The objective in parts, where exact answers can be found from them.
+    pub composite: Option<Arc<Composite>>,
+    /// The objective in parts, where its only kinks are powers below 1.
+    pub branches: Option<Arc<Composite>>,
     lifted: Option<Lifted>,
 }
 
@@ -75,7 +82,18 @@ impl Follower {
         };
         let alone = side.constraints.is_empty() && size == m;
         let set_alone = alone.then(|| side.set.clone());
-        Self { n, m, objective, lower, upper, system: builder.build(), set_alone, lifted }
+        Self {
+            n,
+            m,
+            objective,
+            lower,
+            upper,
+            system: builder.build(),
+            set_alone,
+            composite: None,
+            branches: None,
+            lifted,
+        }
     }
 
     /// Completes y to ỹ: epigraph variables at their smallest feasible values, variables of sets at the middle of their
@@ -93,6 +111,30 @@ impl Follower {
             full.push(middle(self.lower[j], self.upper[j]));
         }
         full
+    }
+
+    /// Another objective over the same variables and constraints.
+    pub fn with_objective(&self, objective: Function) -> Self {
+        Self { objective, ..self.clone() }
+    }
+
+    /// The same with further constraints, behind its own.
+    pub fn with_constraints(&self, constraints: &[Constraint]) -> Self {
+        let mut builder = SystemBuilder::new(self.n, self.size());
+        constraints.iter().for_each(|c| builder.constraint(c));
+        let more = builder.build();
+        let mut out = self.clone();
+        let system = &mut out.system;
+        // Both have n + size columns.
+        system.rows = system.rows.stack(&more.rows).unwrap_or_else(|_| system.rows.clone());
+        system.row_lower.extend(more.row_lower);
+        system.row_upper.extend(more.row_upper);
+        system.functions.extend(more.functions);
+        system.lower.extend(more.lower);
+        system.upper.extend(more.upper);
+        system.places.extend(more.places);
+        out.set_alone = None;
+        out
     }
 
     /// Number of variables ỹ.

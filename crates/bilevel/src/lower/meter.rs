@@ -31,6 +31,16 @@ impl Meter {
         self.used() >= self.budget
     }
 
+    /// Whether so much of the budget is used up that only finishing steps should go on.
+    pub fn is_low(&self) -> bool {
+        self.used() >= self.budget / 10 * 7
+    }
+
+    /// Counts solves made elsewhere.
+    pub fn count_many(&self, solves: u64) {
+        self.used.fetch_add(solves, Ordering::Relaxed);
+    }
+
     /// Counts one lower solve.
     pub(super) fn count(&self) {
         self.used.fetch_add(1, Ordering::Relaxed);

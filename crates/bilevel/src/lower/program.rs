@@ -4,7 +4,7 @@ use bilevel_linalg::{Csr, Dense};
 
 use super::Follower;
 use crate::nlp::{Frame, Multipliers, Nlp};
-use crate::problem::{At, Failures, FunctionEvaluator};
+use crate::problem::{At, Failures, FunctionEvaluator, Product};
 use crate::smooth::Smoothing;
 
 /// The quadratic regulariser `weight / 2 * ‖y − centre‖²` on the follower's own variables (§3.1, centred).
@@ -79,6 +79,24 @@ impl<'a> FollowerProgram<'a> {
         self.objective.value(At { x: &self.x, y, smoothing: self.smoothing })
     }
 
+    /// Hands out products of the objective's Hessian at `y` with directions, regulariser included; false where there are
+    /// none.
+    pub fn with_hessian(&mut self, y: &[f64], run: &mut dyn FnMut(&mut Product<'_>)) -> bool {
+        let at = At { x: &self.x, y, smoothing: self.smoothing };
+        let weight = self.regulariser.weight;
+        self.objective.with_follower_hessian(at, &mut |product| {
+            run(&mut |direction, out| {
+                product(direction, out);
+                out.iter_mut().zip(direction).for_each(|(o, d)| *o += weight * d);
+            });
+        })
+    }
+
+    /// The weight of the regulariser.
+    pub fn regulariser_weight(&self) -> f64 {
+        self.regulariser.weight
+    }
+
     /// Writes the gradient in x of the Lagrangian f − rowsᵀ A (x, ỹ) − constraintsᵀ c(x, ỹ): by the envelope theorem
     /// the gradient of the value function where minimiser and multipliers are unique (Prop. 3.4; mathematics §4b).
     pub fn value_gradient(&mut self, y: &[f64], multipliers: &Multipliers, out: &mut [f64]) {
@@ -92,6 +110,37 @@ impl<'a> FollowerProgram<'a> {
             first += function.len();
             if weights.iter().any(|&w| w != 0.0) {
                 function.add_gradient(at, &weights, Some(out), None);
+            }
+        }
+    }
+
+    /// Adds the mixed second derivatives ∇²_xỹ of the Lagrangian f − constraintsᵀ c, applied to a direction in ỹ.
+    pub fn add_mixed_product(&mut self, y: &[f64], constraints: &[f64], direction: &[f64], out: &mut [f64]) {
+        let at = At { x: &self.x, y, smoothing: self.smoothing };
+        let mut product = vec![0.0; out.len()];
+        self.objective.hessian_product(at, &[1.0], direction, Some(&mut product), None);
+        out.iter_mut().zip(&product).for_each(|(o, p)| *o += p);
+        let mut first = 0;
+        for function in &mut self.functions {
+            let weights: Vec<f64> = constraints[first..first + function.len()].iter().map(|u| -u).collect();
+            first += function.len();
+            if weights.iter().any(|&w| w != 0.0) {
+                function.hessian_product(at, &weights, direction, Some(&mut product), None);
+                out.iter_mut().zip(&product).for_each(|(o, p)| *o += p);
+            }
+        }
+    }
+
+    /// Adds the gradient in x of rowsᵀ A (x, ỹ) + constraintsᵀ c(x, ỹ).
+    pub fn add_constraint_gradient_x(&mut self, y: &[f64], rows: &[f64], constraints: &[f64], out: &mut [f64]) {
+        let at = At { x: &self.x, y, smoothing: self.smoothing };
+        self.rows_x.transpose_mul_add(1.0, rows, out);
+        let mut first = 0;
+        for function in &mut self.functions {
+            let weights = &constraints[first..first + function.len()];
+            first += function.len();
+            if weights.iter().any(|&w| w != 0.0) {
+                function.add_gradient(at, weights, Some(out), None);
             }
         }
     }

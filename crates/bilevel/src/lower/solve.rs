@@ -1,6 +1,8 @@
 //! Local solves of the follower's problem, by the interior-point method, with warm starts and counted work.
 
-use super::{Follower, FollowerProgram, Meter, Regulariser, accelerated};
+use super::composite::CompositeAt;
+use super::stiff::StiffAndSoft;
+use super::{Follower, FollowerProgram, Meter, Regulariser, accelerated, newton, proximal};
 use crate::nlp::{self, Multipliers, interior_point};
 use crate::problem::Failures;
 use crate::set::Set;
@@ -41,6 +43,7 @@ pub struct LowerSolution {
 /// Solves one follower's problem for many x.
 pub struct LowerSolver<'a> {
     program: FollowerProgram<'a>,
+    composite: Option<CompositeAt<'a>>,
     settings: interior_point::Settings,
     meter: Meter,
 }
@@ -50,7 +53,8 @@ impl<'a> LowerSolver<'a> {
     /// counted by `meter`.
     pub fn new(follower: &'a Follower, failures: &Failures, meter: &Meter) -> Self {
         let settings = interior_point::Settings::default();
-        Self { program: FollowerProgram::new(follower, failures), settings, meter: meter.clone() }
+        let composite = follower.composite.as_deref().map(CompositeAt::new);
+        Self { program: FollowerProgram::new(follower, failures), composite, settings, meter: meter.clone() }
     }
 
     /// The follower.
@@ -69,6 +73,12 @@ impl<'a> LowerSolver<'a> {
         self.meter.count();
         self.program.fix(x, smoothing, regulariser);
         let follower = self.follower();
+        if smoothing.mu() == 0.0 && regulariser.weight == 0.0 && self.composite.is_some() {
+            return self.proximal(x, start);
+        }
+        if let Some(found) = self.smoothed(x, start, smoothing) {
+            return found;
+        }
         if let (Some(set), true) = (&follower.set_alone, follower.m > LARGE) {
             return self.accelerated(set, start);
         }
@@ -92,6 +102,42 @@ impl<'a> LowerSolver<'a> {
         }
     }
 
+    /// Exactly, by the objective's parts.
+    fn proximal(&mut self, x: &[f64], start: &[f64]) -> LowerSolution {
+        let m = self.follower().m;
+        let start = &start[..m];
+        let found = self.composite.as_mut().and_then(|at| {
+            // Weights below zero, or undefined: nothing that this method solves.
+            at.fix(x).then(|| proximal::minimise(at, start, &proximal::Settings::default()))
+        });
+        let Some(found) = found else { return self.without_multipliers(LowerStatus::Numerical, start, f64::NAN) };
+        let status = match found.residual {
+            _ if found.unbounded => LowerStatus::Unbounded,
+            residual if residual <= EXACT => LowerStatus::Solved,
+            _ => LowerStatus::Numerical,
+        };
+        self.without_multipliers(status, &found.y, found.residual)
+    }
+
+    /// A smoothed follower in parts, by Newton steps; none where it has other parts, or the method fails.
+    fn smoothed(&mut self, x: &[f64], start: &[f64], smoothing: Smoothing<'a>) -> Option<LowerSolution> {
+        let at = self.composite.as_mut().filter(|_| smoothing.mu() > 0.0)?;
+        if !at.fix(x) {
+            return None;
+        }
+        let m = at.composite().m();
+        let (lower, upper) = at.composite().bounds();
+        let settings = newton::Settings { tolerance: 1e-10, max_iterations: 100, dense: LARGE, lower, upper };
+        let weight = self.program.regulariser_weight();
+        let mut preconditioner = StiffAndSoft::new(at, smoothing, weight);
+        let found = newton::minimise(&mut self.program, &start[..m], &settings, &mut preconditioner);
+        let solved = found.residual <= if m > LARGE { LOOSE } else { EXACT };
+        solved.then(|| {
+            let solution = self.without_multipliers(LowerStatus::Solved, &found.y, found.residual);
+            LowerSolution { value: found.value, ..solution }
+        })
+    }
+
     /// A large follower over a set alone: no matrices. Its multipliers are not needed, since nothing depends on x.
     fn accelerated(&mut self, set: &Set, start: &[f64]) -> LowerSolution {
         let m = self.follower().m;
@@ -101,15 +147,21 @@ impl<'a> LowerSolver<'a> {
             residual if residual <= LOOSE => LowerStatus::Solved,
             _ => LowerStatus::Numerical,
         };
+        let solution = self.without_multipliers(status, &found.y, found.residual);
+        LowerSolution { value: found.value, ..solution }
+    }
+
+    /// A solution whose multipliers are not needed, since no constraint depends on x.
+    fn without_multipliers(&mut self, status: LowerStatus, y: &[f64], residual: f64) -> LowerSolution {
         let system = &self.follower().system;
         let multipliers = Multipliers {
             bounds: vec![0.0; self.follower().size()],
             rows: vec![0.0; system.row_upper.len()],
             constraints: vec![0.0; system.upper.len()],
         };
-        let y = self.follower().extend(&[], &found.y);
+        let y = self.follower().extend(&[], y);
         let plain = self.program.plain_objective(&y);
-        LowerSolution { status, plain, value: found.value, multipliers, residual: found.residual, y }
+        LowerSolution { status, plain, value: plain, multipliers, residual, y }
     }
 
     /// Writes the gradient of the value function at the x, smoothing and regulariser of the last solve.
@@ -120,5 +172,7 @@ impl<'a> LowerSolver<'a> {
 
 /// Followers with more variables than this are solved without matrices where their constraints allow it.
 const LARGE: usize = 200;
+/// An exact solve counts when no optimality condition is violated by more, relative to 1 + the slope.
+const EXACT: f64 = 1e-9;
 /// A solve that stopped early still counts when its residual is below this.
 const LOOSE: f64 = 1e-6;

@@ -18,6 +18,7 @@ mod bfgs;
 pub mod interior_point;
 mod normals;
 mod polish;
+pub mod projected;
 mod reduced;
 mod residual;
 pub mod sqp;

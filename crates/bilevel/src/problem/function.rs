@@ -246,6 +246,57 @@ impl<'a> FunctionEvaluator<'a> {
         self.seed = seed;
     }
 
+    /// Writes the Hessian of the weighted sum of all components applied to the direction (0, `direction`), as far as the
+    /// rows of x and of y are asked for; NaN where a user's code fails. `direction` may be longer than needed, the rows
+    /// of y must be as many as the function's own y.
+    pub fn hessian_product(
+        &mut self,
+        at: At<'_>,
+        weights: &[f64],
+        direction: &[f64],
+        x: Option<&mut [f64]>,
+        y: Option<&mut [f64]>,
+    ) {
+        let n = at.x.len();
+        let (own, direction) = (&at.y[..self.followers], &direction[..self.followers]);
+        match self.function {
+            Function::Formula { tape, .. } => {
+                let mut evaluation = tape.evaluate(&mut self.workspace, at.x, own, at.smoothing);
+                evaluation.hessian(weights).product(None, Some(direction), x, y);
+            }
+            Function::Custom(code) => {
+                let out = (&mut self.gradient_x[..], &mut self.gradient_y[..]);
+                let product = custom_hessian_column(code.as_ref(), at, (n, own), direction, out);
+                let scale = if self.failures.or_nan(product).is_nan() { f64::NAN } else { weights[0] };
+                for (wanted, own) in [(x, &self.gradient_x), (y, &self.gradient_y)] {
+                    if let Some(wanted) = wanted {
+                        wanted.fill(0.0);
+                        add(scale, own, wanted);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adds the Hessian of a scalar formula times a direction in y to a vector over x; false for a user's own code.
+    pub fn add_mixed_product(&mut self, at: At<'_>, direction: &[f64], out: &mut [f64]) -> bool {
+        let Function::Formula { tape, .. } = self.function else { return false };
+        let mut evaluation = tape.evaluate(&mut self.workspace, at.x, &at.y[..self.followers], at.smoothing);
+        evaluation.hessian(&[1.0]).product(None, Some(&direction[..self.followers]), Some(&mut self.gradient_x), None);
+        add(1.0, &self.gradient_x, out);
+        true
+    }
+
+    /// Evaluates a scalar formula once and hands out the function that writes its Hessian in y times a direction; false
+    /// for a user's own code.
+    pub fn with_follower_hessian(&mut self, at: At<'_>, run: &mut dyn FnMut(&mut Product<'_>)) -> bool {
+        let Function::Formula { tape, .. } = self.function else { return false };
+        let mut evaluation = tape.evaluate(&mut self.workspace, at.x, &at.y[..self.followers], at.smoothing);
+        let mut hessian = evaluation.hessian(&[1.0]);
+        run(&mut |direction, out| hessian.product(None, Some(direction), None, Some(out)));
+        true
+    }
+
     /// Adds the rows of the Hessian of the weighted sum that belong to y: row j of it to row `first + j` of `out`, whose
     /// columns are (x, y) or y alone.
     pub fn add_follower_hessian(&mut self, at: At<'_>, weights: &[f64], out: &mut Dense, first: usize, with_x: bool) {
@@ -288,6 +339,9 @@ fn add_row(row: &mut [f64], x: Option<&Vec<f64>>, y: &[f64], scale: f64) {
     }
     add(scale, y, out_y);
 }
+
+/// Writes a matrix times its first argument to the second.
+pub type Product<'a> = dyn FnMut(&[f64], &mut [f64]) + 'a;
 
 /// A point and a smoothing level at which derivatives are taken.
 #[derive(Clone, Copy, Debug)]

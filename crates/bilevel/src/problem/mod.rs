@@ -18,11 +18,12 @@ mod model;
 mod system;
 
 pub use block::{Block, NamedValues};
-pub use function::{At, CallbackError, Failures, Function, FunctionEvaluator, Objective};
+pub use function::{At, CallbackError, Failures, Function, FunctionEvaluator, Objective, Product};
 pub use model::{Comparison, Declaration, Model, ModelError};
 pub use system::{Place, System, SystemBuilder};
 
-use crate::set::Set;
+use crate::expr::structure::VariableBounds;
+use crate::set::{ConvexSet, Set};
 
 /// Whether a level minimises or maximises, as the user wrote it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -148,6 +149,38 @@ impl Problem {
     /// m, the number of the follower's variables; at least 1.
     pub fn m(&self) -> usize {
         self.follower.dimension()
+    }
+
+    /// The same problem with another follower's objective (minimised).
+    pub(crate) fn with_lower_objective(&self, objective: Function) -> Self {
+        let mut out = self.clone();
+        (out.follower.objective, out.follower.sense) = (objective, Sense::Minimize);
+        out
+    }
+
+    /// The bounding boxes of both levels' sets.
+    pub fn variable_bounds(&self) -> VariableBounds {
+        let of = |side: &Side| {
+            let d = side.dimension();
+            let (mut lower, mut upper) = (vec![f64::NEG_INFINITY; d], vec![f64::INFINITY; d]);
+            side.set.bounding_box(&mut lower, &mut upper);
+            (lower, upper)
+        };
+        let (x, y) = (of(&self.leader), of(&self.follower));
+        VariableBounds::new(&x.0, &x.1, &y.0, &y.1).unwrap_or_else(|_| VariableBounds::unbounded(self.n(), self.m()))
+    }
+
+    /// The same follower under a leader without constraints that minimises component `k` of `function`; `None` if there is
+    /// no such component.
+    pub(crate) fn with_leader_objective(&self, function: &Function, k: usize) -> Option<Self> {
+        let objective = match function {
+            Function::Formula { expr, .. } if function.len() > 1 => {
+                Function::formula(&expr.index(k), self.n(), self.m())?
+            }
+            _ => function.clone(),
+        };
+        let leader = Side { objective, sense: Sense::Minimize, constraints: Vec::new(), ..self.leader.clone() };
+        Some(Self { leader, ..self.clone() })
     }
 
     /// The start (x, y) given by the user, if any.

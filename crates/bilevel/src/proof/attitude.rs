@@ -3,8 +3,9 @@
 //!
 //! Let v_hi be at least v(x), the objective of a feasible answer. The set {y in Y(x): f(x, y) <= v_hi + η} contains
 //! S(x) for every η >= 0, so a lower bound of F over it bounds φ_o(x) from below and an upper bound bounds φ_p(x) from
-//! above, without any condition on η. Values of F at points of the set speak of the η-problem only: φ_o^η(x) is at
-//! most F at any point of it, φ_p^η(x) at least.
+//! above, without any condition on η. Values of F at points of the set speak of the η-problem only: with η' = v_hi + η -
+//! v(x), which lies between η and η + v_hi - v_lo, the set is that of the η'-optimal answers, φ_o^η'(x) is at most F at
+//! any point of it, and φ_p^η'(x) at least.
 //!
 //! The answer whose objective is v_hi must be feasible in the same sense in which Y(x) is meant. Where only a point
 //! feasible within δ is known, Y(x) is relaxed by δ on both sides, and the statement is about that set.
@@ -28,6 +29,9 @@ pub struct HyperProof {
     pub pessimistic_lower: f64,
     /// The tie width η.
     pub eta: f64,
+    /// The ends that come from points (`optimistic_upper`, `pessimistic_lower`) hold for a tie width between η and this
+    /// much more: what is not known of v(x).
+    pub eta_error: f64,
     /// By how much Y(x) is relaxed: 0, or δ where no exactly feasible answer is known. Then all numbers here speak of
     /// the relaxed set's φ, which may differ from that of Y(x) by more than δ.
     pub delta: f64,
@@ -44,7 +48,8 @@ pub struct HyperProof {
 }
 
 impl HyperProof {
-    /// Proved: two η-optimal answers exist between which the leader's objective differs by at least this.
+    /// Proved: two answers exist, optimal within η + [`HyperProof::eta_error`], between which the leader's objective
+    /// differs by at least this.
     pub fn undecided_by(&self) -> f64 {
         match (&self.best, &self.worst) {
             (Some(best), Some(worst)) => (worst.value - best.value).lo().max(0.0),
@@ -102,6 +107,7 @@ impl Formulas {
             pessimistic_upper: -worst.lower,
             pessimistic_lower: turned.as_ref().map_or(f64::NEG_INFINITY, |c| c.value.lo()),
             eta,
+            eta_error: (Interval::point(answer.value.hi()) - Interval::point(follower.lower)).hi().max(0.0),
             delta,
             best: best.strict.clone(),
             worst: turned,

@@ -1,16 +1,28 @@
 //! Everything proved of one point (x, y), whoever found it, and a verdict.
 //!
-//! *Refuted* needs a witness: a constraint that is violated by more than the tolerance, or a better feasible answer.
-//! *Verified* means that the violation and the follower's gap are proved to be within the tolerances, on no estimate
-//! and in no artificial box. Everything between is *consistent*.
+//! *Refuted* needs a witness: a constraint that is violated by more than the tolerance, a better feasible answer, or,
+//! for the pessimistic attitude, an answer that is as good for the follower and worse for the leader. *Verified* means
+//! that the violation and the follower's gap (and, for the pessimistic attitude, that y is the worst answer) are proved
+//! to be within the tolerances, on no estimate and in no artificial box. Everything between is *consistent*.
 
 use super::attitude::HyperProof;
-use super::follower::{FollowerProof, Settings, outside};
+use super::follower::{FollowerProof, Settings, boxed, outside};
 use super::interval::Interval;
-use super::minimum::{Candidate, Ended, Tier};
+use super::minimum::{Candidate, Limits, Prover, Tier};
 use super::problem::{Formulas, LevelRoots, ProofError};
 use super::program::Sweep;
 use crate::expr::Level;
+
+/// What is claimed of a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// (x, y) is bilevel feasible: the constraints hold and y is optimal for the follower. Bounds of φ are not looked for.
+    Answer,
+    /// The same; bounds of φ_o and φ_p are looked for.
+    Optimistic,
+    /// Also, no other answer of the follower is worse for the leader: F(x, y) = φ_p(x).
+    Pessimistic,
+}
 
 /// What counts as wrong.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +34,10 @@ pub struct Tolerances {
     /// A better answer that is feasible within δ only must be better by this times (1 + |f|): without a strictly
     /// feasible point v may move by the root of δ.
     pub loose_gap: f64,
+    /// Answers whose objectives differ by at most this times (1 + |f|) are tied: what rounding x may do.
+    pub tie: f64,
+    /// How much worse for the leader, times (1 + |F|), an answer must be to refute a pessimistic claim.
+    pub upper: f64,
     /// Tie width η for the bounds of φ.
     pub eta: f64,
     /// Relative gap of the bounds of φ.
@@ -30,7 +46,7 @@ pub struct Tolerances {
 
 impl Default for Tolerances {
     fn default() -> Self {
-        Self { violation: 1e-6, gap: 1e-8, loose_gap: 1e-3, eta: 1e-6, hyper_gap: 1e-4 }
+        Self { violation: 1e-6, gap: 1e-8, loose_gap: 1e-3, tie: 1e-10, upper: 1e-3, eta: 1e-6, hyper_gap: 1e-4 }
     }
 }
 
@@ -66,6 +82,11 @@ pub enum Witness {
         /// In which sense it is feasible.
         tier: Tier,
     },
+    /// A feasible answer that is as good for the follower (within [`Tolerances::tie`]) and worse for the leader.
+    Worse {
+        /// The answer; its value is F.
+        answer: Candidate,
+    },
 }
 
 /// The conclusion.
@@ -97,7 +118,7 @@ pub struct PointProof {
 }
 
 impl Formulas {
-    /// Proves what can be proved of (x, y); `hyper` asks for the bounds of φ too.
+    /// Proves what can be proved of (x, y).
     ///
     /// # Errors
     /// Points of the wrong length or with entries that are not finite.
@@ -105,7 +126,7 @@ impl Formulas {
         &self,
         x: &[f64],
         y: &[f64],
-        hyper: bool,
+        claim: Claim,
         tolerances: &Tolerances,
         settings: &Settings,
     ) -> Result<PointProof, ProofError> {
@@ -117,26 +138,41 @@ impl Formulas {
         let accepted = tolerances.violation * size;
         let point = [x, y].concat();
         let leader_violation = self.violation(&sweep, &self.leader, &self.domain[..self.n], x);
-        let witness = self
+        let upper = self.leader.objective;
+        let upper = sweep.defined(&self.program, upper).then(|| sweep.value(&self.program, upper));
+        let mut witness = self
             .violated(&sweep, Level::Leader, &point, accepted)
             .or_else(|| self.violated(&sweep, Level::Follower, &point, accepted))
-            .or_else(|| better(&follower, tolerances));
-        let hyper = if hyper && witness.is_none() {
-            self.hyper(x, &follower, tolerances.eta, tolerances.hyper_gap, settings)?
-        } else {
-            None
-        };
-        let proved = follower.gap().zip(follower.objective).is_some_and(|(gap, f)| {
-            gap <= tolerances.gap * (1.0 + f.mag()) && leader_violation <= accepted && follower.violation <= accepted
-        });
-        let verdict = match (&witness, proved && follower.artificial.is_empty()) {
+            .or_else(|| better(&follower, tolerances))
+            .or_else(|| self.farther_out(x, &follower, tolerances))
+            .or_else(|| self.better_in_relaxed_set(x, y, &follower, tolerances, settings));
+        let mut hyper = None;
+        if claim != Claim::Answer && witness.is_none() {
+            hyper = self.hyper(x, &follower, tolerances.eta, tolerances.hyper_gap, settings)?;
+        }
+        if let (Claim::Pessimistic, Some(upper), None) = (claim, upper, &witness) {
+            witness = self.worse(x, &follower, hyper.as_ref(), upper, tolerances, settings);
+        }
+        let mut proved = follower.artificial.is_empty()
+            && follower.gap().zip(follower.objective).is_some_and(|(gap, f)| {
+                gap <= tolerances.gap * (1.0 + f.mag())
+                    && leader_violation <= accepted
+                    && follower.violation <= accepted
+            });
+        if claim == Claim::Pessimistic {
+            let free_leader = !self.leader.inequalities.iter().chain(&self.leader.equalities).any(|&r| self.uses_y(r));
+            proved &= free_leader && upper.is_some_and(|upper| worst_is(upper, hyper.as_ref(), tolerances));
+        }
+        let verdict = match (&witness, proved) {
             (Some(_), _) => Verdict::Refuted,
             (None, true) => Verdict::Verified,
             (None, false) => Verdict::Consistent,
         };
-        let upper = self.leader.objective;
-        let upper = sweep.defined(&self.program, upper).then(|| sweep.value(&self.program, upper));
         Ok(PointProof { upper, leader_violation, follower, hyper, witness, verdict })
+    }
+
+    fn uses_y(&self, root: usize) -> bool {
+        self.program.variables_of(root).iter().any(|&v| v >= self.n)
     }
 
     fn violation(&self, sweep: &Sweep<Interval>, level: &LevelRoots, domain: &[Interval], point: &[f64]) -> f64 {
@@ -173,6 +209,85 @@ impl Formulas {
         }
         sweep.value(&self.program, roots.objective).is_empty().then_some(Witness::Undefined { level })
     }
+
+    /// Where Y(x) is empty, or no exactly feasible answer is known, y is itself feasible within some δ only: an answer
+    /// that violates no more than y does (or the δ of the settings) and is clearly better refutes it all the same.
+    fn better_in_relaxed_set(
+        &self,
+        x: &[f64],
+        y: &[f64],
+        follower: &FollowerProof,
+        tolerances: &Tolerances,
+        settings: &Settings,
+    ) -> Option<Witness> {
+        let f = follower.objective?;
+        if follower.bound.strict.is_some() || follower.existing.is_some() {
+            return None;
+        }
+        let delta = follower.violation.max(settings.delta);
+        let mut task = self.follower_task(x, Some(self.follower.objective), delta);
+        task.domain = boxed(&self.domain[self.n..], Some(y), settings.radius);
+        let limits = Limits { nodes: settings.nodes.min(500), gap: settings.gap, delta: 0.0, ..Limits::default() };
+        let answer = Prover::new(&task, limits).run(&[y.to_vec()]).strict?;
+        let answer = Candidate { violation: delta, ..answer };
+        (answer.value.hi() < f.lo() - tolerances.loose_gap * (1.0 + f.mag()))
+            .then_some(Witness::Better { answer, tier: Tier::Within })
+    }
+
+    /// A better answer further along a ray on which f falls without end.
+    fn farther_out(&self, x: &[f64], follower: &FollowerProof, tolerances: &Tolerances) -> Option<Witness> {
+        let (f, ray) = (follower.objective?, follower.ray.as_ref()?);
+        [1.0, 1e2, 1e4, 1e6].into_iter().find_map(|t| {
+            let point: Vec<f64> = ray.from.iter().zip(&ray.direction).map(|(y, d)| y + t * d).collect();
+            let (value, violation) = self.answer(x, &point);
+            let value = value.filter(|value| value.hi() < f.lo() - tolerances.gap * (1.0 + f.mag()))?;
+            let answer = Candidate { point, value, violation };
+            (violation <= 0.0).then_some(Witness::Better { answer, tier: Tier::Strict })
+        })
+    }
+
+    /// An answer that is as good for the follower and worse for the leader: the worst η-optimal one, moved to the
+    /// follower's minimiser next to it, and the best answers known.
+    fn worse(
+        &self,
+        x: &[f64],
+        follower: &FollowerProof,
+        hyper: Option<&HyperProof>,
+        upper: Interval,
+        tolerances: &Tolerances,
+        settings: &Settings,
+    ) -> Option<Witness> {
+        let f = follower.objective?;
+        let level = f.lo() + tolerances.tie * (1.0 + f.mag());
+        let mut points: Vec<Vec<f64>> = Vec::new();
+        if let Some(worst) = hyper.and_then(|hyper| hyper.worst.as_ref()) {
+            let mut task = self.follower_task(x, Some(self.follower.objective), 0.0);
+            task.domain = boxed(&task.domain, Some(&worst.point), settings.radius);
+            let limits = Limits { nodes: 1, gap: 0.0, delta: settings.delta, ..Limits::default() };
+            let near = Prover::new(&task, limits).near(&worst.point);
+            points.extend([Some(worst.point.clone()), near].into_iter().flatten());
+        }
+        points.extend(follower.bound.strict.iter().map(|c| c.point.clone()));
+        let bar = upper.hi() + tolerances.upper * (1.0 + upper.mag());
+        let mut sweep = Sweep::<Interval>::new(&self.program);
+        points.into_iter().find_map(|point| {
+            let (objective, violation) = self.answer(x, &point);
+            if violation > 0.0 || objective?.hi() > level {
+                return None;
+            }
+            let at: Vec<_> = x.iter().chain(&point).map(|&v| Interval::point(v)).collect();
+            sweep.forward(&self.program, &at);
+            let value = sweep.value(&self.program, self.leader.objective);
+            (!value.is_empty() && value.lo() > bar)
+                .then_some(Witness::Worse { answer: Candidate { point, value, violation } })
+        })
+    }
+}
+
+/// Whether F(x, y) is proved to be φ_p(x) within the tolerance.
+fn worst_is(upper: Interval, hyper: Option<&HyperProof>, tolerances: &Tolerances) -> bool {
+    let bar = upper.lo() + tolerances.upper * (1.0 + upper.mag());
+    hyper.is_some_and(|h| h.artificial.is_empty() && h.delta == 0.0 && h.pessimistic_upper <= bar)
 }
 
 /// A better answer than the given one, by more than the tolerance.
@@ -187,83 +302,4 @@ fn better(follower: &FollowerProof, tolerances: &Tolerances) -> Option<Witness> 
     }
     let within = follower.bound.within.as_ref().filter(|c| beats(c, tolerances.loose_gap))?;
     Some(Witness::Better { answer: within.clone(), tier: Tier::Within })
-}
-
-/// A tier in words.
-fn words(tier: Tier) -> &'static str {
-    match tier {
-        Tier::Strict => "strictly feasible",
-        Tier::Existence => "proved to be near a feasible answer",
-        Tier::Within => "feasible within delta",
-    }
-}
-
-impl PointProof {
-    /// What is proved, in words, one statement a line.
-    pub fn statements(&self) -> Vec<String> {
-        let follower = &self.follower;
-        let mut lines = vec![
-            "Proved in outward-rounded arithmetic (the mathematical library is assumed within 4 ulp), for the numbers x \
-             and y as given:"
-                .to_string(),
-            format!(
-                "the leader's constraints hold within {:.1e}, the follower's within {:.1e}",
-                self.leader_violation, follower.violation
-            ),
-        ];
-        let place = if follower.artificial.is_empty() {
-            String::new()
-        } else {
-            let names: Vec<_> = follower.artificial.iter().map(|j| format!("y[{j}]")).collect();
-            format!(" in a box that is artificial in {}", names.join(", "))
-        };
-        match (follower.gap(), follower.objective) {
-            _ if follower.empty => lines.push("the follower has no feasible answer at this x".into()),
-            (Some(gap), Some(f)) if gap.is_finite() => lines.push(format!(
-                "no feasible answer{place} has an objective below f(x, y) - {gap:.1e} = {:.10}",
-                f.lo() - gap
-            )),
-            _ => lines.push("no bound of the follower's optimal value was proved".into()),
-        }
-        if follower.bound.ended == Ended::Budget {
-            lines.push("the search for better answers stopped at its budget".into());
-        }
-        for &j in &follower.on_artificial_face {
-            lines.push(format!(
-                "the best answer found lies on the artificial end of y[{j}]: the follower may be unbounded"
-            ));
-        }
-        if !follower.empty {
-            let tier = follower.best_answer().map_or("not found", |(tier, _)| words(tier));
-            lines.push(format!("an answer known to be feasible: {tier}"));
-        }
-        if let Some(h) = &self.hyper {
-            let place = if h.artificial.is_empty() { "" } else { ", in an artificial box" };
-            lines.push(format!(
-                "phi_o(x) >= {:.10}, phi_p(x) <= {:.10}{place}",
-                h.optimistic_lower, h.pessimistic_upper
-            ));
-            let by = h.undecided_by();
-            if by > 0.0 {
-                lines.push(format!("answers within {:.0e} of the best exist that differ by {by:.6} in F", h.eta));
-            }
-        }
-        match &self.witness {
-            Some(Witness::Better { answer, tier }) => lines.push(format!(
-                "refuted: y = {:?} is {} and has f = {:.10}",
-                answer.point,
-                words(*tier),
-                answer.value.hi()
-            )),
-            Some(Witness::Constraint { level, index, value }) => {
-                lines.push(format!("refuted: {level:?} constraint {index} has the value {:.3e}", value.mid()));
-            }
-            Some(Witness::Bound { level, by }) => lines.push(format!("refuted: {level:?} bounds exceeded by {by:.1e}")),
-            Some(Witness::Undefined { level }) => {
-                lines.push(format!("refuted: a {level:?} function is undefined here"))
-            }
-            None => {}
-        }
-        lines
-    }
 }

@@ -349,6 +349,40 @@ impl Lagrangian<'_> {
 
     /// The coefficients in y of an affine operation.
     fn affine(&self, root: u32) -> Option<Vec<(usize, Interval)>> {
+        self.affine_tree(root).or_else(|| self.affine_graph(root))
+    }
+
+    /// The same for an operation that shares few parts, which most do; `None` after too many steps.
+    fn affine_tree(&self, root: u32) -> Option<Vec<(usize, Interval)>> {
+        let mut row = vec![Interval::ZERO; self.formulas.m];
+        let mut waiting = vec![(root, Interval::ONE)];
+        for _ in 0..8 * self.formulas.m + 64 {
+            let Some((i, w)) = waiting.pop() else {
+                return Some(row.into_iter().enumerate().filter(|(_, w)| *w != Interval::ZERO).collect());
+            };
+            let constant = |a: u32| self.shapes[a as usize] == Shape::Constant;
+            if constant(i) {
+                continue;
+            }
+            match self.program.codes()[i as usize] {
+                Code::Variable(v) => {
+                    let j = self.in_y(v)?;
+                    row[j] = row[j] + w;
+                }
+                Code::Add(a, b) => waiting.extend([(a, w), (b, w)]),
+                Code::Sub(a, b) => waiting.extend([(a, w), (b, -w)]),
+                Code::Apply(Unary::Neg, a) => waiting.push((a, -w)),
+                Code::Mul(a, b) if constant(a) => waiting.push((b, w * self.values[a as usize])),
+                Code::Mul(a, b) => waiting.push((a, w * self.values[b as usize])),
+                Code::Div(a, b) => waiting.push((a, w / self.values[b as usize])),
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    /// The same for any operation: every part is visited once, its users first.
+    fn affine_graph(&self, root: u32) -> Option<Vec<(usize, Interval)>> {
         let mut row = BTreeMap::new();
         let mut waiting = BTreeMap::from([(root, Interval::ONE)]);
         while let Some((i, w)) = waiting.pop_last() {

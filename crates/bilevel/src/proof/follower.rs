@@ -10,11 +10,14 @@ use super::interval::Interval;
 use super::minimum::{Bound, Candidate, Ended, Limits, Prover, Task, Tier};
 use super::problem::{Formulas, ProofError};
 use super::program::{Contracted, Sweep};
+use super::recession::Ray;
 
 /// Followers up to this many variables are always searched by branch and bound too.
 const SMALL: usize = 12;
+/// Followers with more variables are left to duality alone: each box would take a factorisation of that size.
+const LARGE: usize = 60;
 /// Most operations times boxes in one search.
-const MOST_WORK: usize = 40_000_000;
+const MOST_WORK: usize = 10_000_000;
 
 /// How far the proofs go.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +58,8 @@ pub struct FollowerProof {
     pub on_artificial_face: Vec<usize>,
     /// Where no strictly feasible answer is known: one that is proved to exist near a point feasible within delta.
     pub existing: Option<Candidate>,
+    /// A ray of Y(x) along which the objective is proved to fall without end: then no answer is optimal.
+    pub ray: Option<Ray>,
     /// The search itself: candidates by tier, boxes looked at.
     pub bound: Bound,
 }
@@ -95,7 +100,7 @@ impl Formulas {
             dual = self.dual_bound(x, y, whole).map_or(dual, |d| d.lower);
             if enough(dual) && violation <= settings.delta {
                 let bound = Bound::by_duality(dual.min(beat), y, objective, violation);
-                return Ok(self.by_duality(x, y, bound, settings));
+                return Ok(self.by_duality(x, y, bound, (objective, violation), settings));
             }
         }
         let on_whole = dual;
@@ -113,9 +118,11 @@ impl Formulas {
         if let (Some(y), true) = (y, dual == f64::NEG_INFINITY && beat.is_finite()) {
             dual = self.dual_bound(x, y, &task.domain).map_or(dual, |d| d.lower);
         }
-        let nodes = settings.nodes.min(1 + MOST_WORK / (1 + task.program.len()));
+        let nodes = self.affordable(settings.nodes, &task);
         let limits = Limits { nodes, gap: settings.gap, delta: settings.delta, ..Limits::default() };
-        let mut bound = if self.m <= SMALL || !enough(dual) {
+        let mut bound = if self.m > LARGE {
+            Bound { ended: Ended::Budget, ..Bound::nothing_below(dual) }
+        } else if self.m <= SMALL || !enough(dual) {
             let open = self.without_box(&task, &natural, &artificial, limits, &starts);
             if let Some(bound) = open {
                 // The dual bound may be one for the artificial box only.
@@ -129,7 +136,7 @@ impl Formulas {
         } else {
             Bound::nothing_below(dual)
         };
-        if bound.ended == Ended::Budget && !artificial.is_empty() && !enough(dual) {
+        if bound.ended == Ended::Budget && !artificial.is_empty() && !enough(dual) && self.m <= LARGE {
             let smaller = Task { domain: boxed(&natural, y, 10.0), ..task.clone() };
             let again = Prover::new(&smaller, limits).run(&starts);
             if again.ended == Ended::Closed {
@@ -154,13 +161,35 @@ impl Formulas {
         if empty {
             bound.lower = f64::INFINITY;
         }
-        let proof = self.report(task.domain, artificial, objective, violation, bound, empty);
+        let mut proof = self.report(task.domain, artificial, objective, violation, bound, empty);
+        proof.ray = self.ray_of(x, y, &proof);
+        if proof.ray.is_some() {
+            proof.lower = f64::NEG_INFINITY;
+        }
         Ok(self.with_existence(x, proof))
     }
 
+    /// Where the best answer lies on an artificial face: a ray from it along which f falls for ever, if there is one.
+    fn ray_of(&self, x: &[f64], y: Option<&[f64]>, proof: &FollowerProof) -> Option<Ray> {
+        if proof.on_artificial_face.is_empty() {
+            return None;
+        }
+        let far = proof.bound.strict.as_ref().or(proof.bound.within.as_ref())?;
+        let origin = y.map_or_else(|| vec![0.0; self.m], <[f64]>::to_vec);
+        let towards: Vec<f64> = far.point.iter().zip(&origin).map(|(a, b)| a - b).collect();
+        let starts = [Some(far.point.as_slice()), y];
+        starts.into_iter().flatten().find_map(|from| self.falling_ray(x, from, &towards))
+    }
+
     /// The proof by duality alone, with a strictly feasible answer beside y where y is none.
-    fn by_duality(&self, x: &[f64], y: &[f64], mut bound: Bound, settings: &Settings) -> FollowerProof {
-        let (objective, violation) = self.answer(x, y);
+    fn by_duality(
+        &self,
+        x: &[f64],
+        y: &[f64],
+        mut bound: Bound,
+        (objective, violation): (Option<Interval>, f64),
+        settings: &Settings,
+    ) -> FollowerProof {
         let mut empty = false;
         if violation > 0.0 && self.m <= SMALL {
             bound.strict = self.strict_answer(x, y, settings);
@@ -224,6 +253,7 @@ impl Formulas {
             artificial,
             on_artificial_face,
             existing: None,
+            ray: None,
             bound,
         }
     }
@@ -247,8 +277,15 @@ impl Formulas {
             None => return true,
             Some(natural) => task.domain = natural,
         }
-        let limits = Limits { nodes: settings.nodes.min(2000), delta: 0.0, ..Limits::default() };
-        Prover::new(&task, limits).run(starts).ended == Ended::Empty
+        let limits =
+            Limits { nodes: self.affordable(settings.nodes.min(2000), &task), delta: 0.0, ..Limits::default() };
+        self.m <= LARGE && Prover::new(&task, limits).run(starts).ended == Ended::Empty
+    }
+
+    /// Boxes that a search may look at, given that each takes some Hessians and a few factorisations.
+    fn affordable(&self, nodes: usize, task: &Task) -> usize {
+        let hessian = task.program.len() * (self.m + 1);
+        nodes.min(1 + MOST_WORK / (1 + hessian + 5 * self.m.pow(3)))
     }
 }
 

@@ -25,6 +25,7 @@ pub mod interval;
 pub mod minimum;
 pub mod problem;
 pub mod program;
+pub mod recession;
 mod search;
 #[cfg(test)]
 mod testing;

@@ -52,6 +52,8 @@ pub struct LevelRoots {
     pub inequalities: Vec<usize>,
     /// The equalities (= 0).
     pub equalities: Vec<usize>,
+    /// What the user calls them: the inequalities, then the equalities.
+    pub labels: Vec<String>,
 }
 
 /// A problem as a program in (x, y), with its roots and its bounds.
@@ -74,8 +76,14 @@ pub struct Formulas {
 /// The operations of one level while it is read.
 struct Draft {
     objective: u32,
-    inequalities: Vec<u32>,
-    equalities: Vec<u32>,
+    inequalities: Vec<Row>,
+    equalities: Vec<Row>,
+}
+
+/// One scalar constraint.
+struct Row {
+    root: u32,
+    label: String,
 }
 
 impl Formulas {
@@ -84,8 +92,16 @@ impl Formulas {
     /// # Errors
     /// A user's own code in place of a formula, or a formula that is too large.
     pub fn new(problem: &Problem) -> Result<Self, ProofError> {
+        Self::within(problem, LARGEST)
+    }
+
+    /// Reads a problem whose formulas have at most `operations` scalar operations.
+    ///
+    /// # Errors
+    /// A user's own code in place of a formula, or a formula that is too large.
+    pub fn within(problem: &Problem, operations: usize) -> Result<Self, ProofError> {
         let (n, m) = (problem.n(), problem.m());
-        let mut compiler = Compiler::new(n, m, LARGEST);
+        let mut compiler = Compiler::new(n, m, operations);
         let mut domain = vec![Interval::ENTIRE; n + m];
         let leader = draft(&mut compiler, problem.leader(), 0, &mut domain, "the leader's objective or constraint")?;
         let follower =
@@ -102,7 +118,11 @@ impl Formulas {
         lower: (u32, Vec<u32>),
         domain: Vec<Interval>,
     ) -> Self {
-        let side = |(objective, inequalities)| Draft { objective, inequalities, equalities: Vec::new() };
+        let row = |(k, root): (usize, u32)| Row { root, label: format!("constraint {k}") };
+        let side = |(objective, roots): (u32, Vec<u32>)| {
+            let inequalities = roots.into_iter().enumerate().map(row).collect();
+            Draft { objective, inequalities, equalities: Vec::new() }
+        };
         Self::assemble(builder, n, m, side(upper), side(lower), domain)
     }
 
@@ -115,10 +135,12 @@ impl Formulas {
                 roots.push(root);
                 roots.len() - 1
             };
+            let labels = side.inequalities.iter().chain(&side.equalities).map(|row| row.label.clone()).collect();
             LevelRoots {
                 objective: put(side.objective),
-                inequalities: side.inequalities.into_iter().map(&mut put).collect(),
-                equalities: side.equalities.into_iter().map(&mut put).collect(),
+                inequalities: side.inequalities.iter().map(|row| put(row.root)).collect(),
+                equalities: side.equalities.iter().map(|row| put(row.root)).collect(),
+                labels,
             }
         };
         let (leader, follower) = (place(leader), place(follower));
@@ -186,14 +208,24 @@ fn draft(
     let mut draft = Draft { objective, inequalities: Vec::new(), equalities: Vec::new() };
     for constraint in &side.constraints {
         let entries = compile(compiler, &constraint.function)?;
+        let many = entries.len() > 1;
+        let rows = entries.into_iter().enumerate().map(|(k, root)| {
+            let label = if many { format!("{} [{k}]", constraint.label) } else { constraint.label.clone() };
+            Row { root, label }
+        });
         if constraint.is_equality() {
-            draft.equalities.extend(entries);
+            draft.equalities.extend(rows);
         } else {
-            draft.inequalities.extend(entries);
+            draft.inequalities.extend(rows);
         }
     }
     add_set(&mut compiler.builder, &side.set, offset, domain, &mut draft);
     Ok(draft)
+}
+
+/// A constraint that comes from a fixed set.
+fn of_set(root: u32) -> Row {
+    Row { root, label: "the set of the variables".to_string() }
 }
 
 /// A set as bounds and constraints on the variables from `offset`.
@@ -214,7 +246,7 @@ fn add_set(b: &mut Builder, set: &Set, offset: usize, domain: &mut [Interval], d
                 let size = b.apply(Unary::Abs, difference);
                 total = b.add(total, size);
             }
-            draft.inequalities.push(total);
+            draft.inequalities.push(of_set(total));
         }
         _ => {
             let mut description = Description::default();
@@ -239,14 +271,14 @@ fn add_description(b: &mut Builder, set: &Description, offset: usize, domain: &m
     for (row, (&lower, &upper)) in rows.into_iter().zip(set.row_lower.iter().zip(&set.row_upper)) {
         let (low, high) = (b.number(lower.max(-f64::MAX)), b.number(upper.min(f64::MAX)));
         if lower == upper {
-            draft.equalities.push(b.sub(row, low));
+            draft.equalities.push(of_set(b.sub(row, low)));
             continue;
         }
         if upper < f64::INFINITY {
-            draft.inequalities.push(b.sub(row, high));
+            draft.inequalities.push(of_set(b.sub(row, high)));
         }
         if lower > f64::NEG_INFINITY {
-            draft.inequalities.push(b.sub(low, row));
+            draft.inequalities.push(of_set(b.sub(low, row)));
         }
     }
     for ball in &set.balls {
@@ -259,26 +291,35 @@ fn add_description(b: &mut Builder, set: &Description, offset: usize, domain: &m
             let square = b.apply(Unary::Square, difference);
             total = b.add(total, square);
         }
-        draft.inequalities.push(total);
+        draft.inequalities.push(of_set(total));
     }
 }
 
 /// Joins opposite pairs of inequalities, g_i = -g_j, to equalities.
 fn joined(builder: &mut Builder, side: Draft) -> Draft {
     let Draft { objective, inequalities, mut equalities } = side;
-    let sums: Vec<_> = inequalities.iter().map(|&g| terms(builder, g)).collect();
+    let sums: Vec<_> = inequalities.iter().map(|row| terms(builder, row.root)).collect();
     let opposite = |i: usize, j: usize| match (&sums[i], &sums[j]) {
         (Some(a), Some(b)) => a.len() == b.len() && a.iter().zip(b).all(|((s, u), (t, v))| s == t && *u == -v),
         _ => false,
     };
     let mut kept = vec![true; inequalities.len()];
+    let mut joined = Vec::new();
     for i in 0..inequalities.len() {
         if let Some(j) = (i + 1..inequalities.len()).find(|&j| kept[i] && kept[j] && opposite(i, j)) {
             (kept[i], kept[j]) = (false, false);
-            equalities.push(inequalities[i]);
+            joined.push(i);
         }
     }
-    let inequalities = inequalities.into_iter().zip(kept).filter_map(|(g, keep)| keep.then_some(g)).collect();
+    let mut rest = Vec::with_capacity(inequalities.len());
+    for (i, (row, keep)) in inequalities.into_iter().zip(kept).enumerate() {
+        if keep {
+            rest.push(row);
+        } else if joined.contains(&i) {
+            equalities.push(row);
+        }
+    }
+    let inequalities = rest;
     Draft { objective, inequalities, equalities }
 }
 

@@ -2,11 +2,11 @@
 
 use crate::expr::Blocks;
 use crate::expr::structure::{Block, Convexity, Sample, Structure, VariableBounds, sampled_convexity};
-use crate::lower::Follower;
+use crate::lower::{Composite, Follower};
 use crate::problem::{At, Failures, FunctionEvaluator, Problem, Side};
-use crate::set::ConvexSet;
 use crate::smooth::Smoothing;
 use crate::upper::{Leader, Levels};
+use std::sync::Arc;
 
 /// What is known of the follower's convexity in y.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,14 +45,31 @@ pub struct Analysis {
 impl Analysis {
     /// Looks at a problem.
     pub fn new(problem: &Problem) -> Self {
-        let bounds = bounds(problem);
+        let bounds = problem.variable_bounds();
         let lower = facts(problem.follower(), &bounds, Block::Follower);
         let upper = facts(problem.leader(), &bounds, Block::Both);
         let joint = facts(problem.follower(), &bounds, Block::Both);
         let concave_in_leader = is_concave_in_leader(problem, &bounds);
-        let follower = Follower::direct(problem);
+        let mut follower = Follower::direct(problem);
+        if !lower.smooth
+            && let Some(parts) = Composite::new(problem, &bounds)
+        {
+            let of_powers = parts.is_of_powers();
+            let parts = Some(Arc::new(parts));
+            if of_powers {
+                follower.branches = parts;
+            } else if lower.convex {
+                follower.composite = parts;
+            }
+        }
         let leader = Leader::new(problem, &follower, upper.smooth);
-        let exact_follower = if lower.smooth { Some(follower.clone()) } else { Follower::epigraph(problem, &bounds) };
+        let exact_follower = if lower.smooth {
+            Some(follower.clone())
+        } else if follower.composite.is_some() && follower.m > LARGE {
+            None
+        } else {
+            Follower::epigraph(problem, &bounds)
+        };
         let exact_leader = exact_follower.as_ref().map(|follower| Leader::new(problem, follower, upper.smooth));
         let levels = Levels { follower, leader, exact_follower, exact_leader, convex: lower.convex };
         Self {
@@ -90,17 +107,8 @@ impl Sample for Sampler<'_> {
     }
 }
 
-/// The bounding boxes of both levels' sets.
-fn bounds(problem: &Problem) -> VariableBounds {
-    let of = |side: &Side| {
-        let d = side.dimension();
-        let (mut lower, mut upper) = (vec![f64::NEG_INFINITY; d], vec![f64::INFINITY; d]);
-        side.set.bounding_box(&mut lower, &mut upper);
-        (lower, upper)
-    };
-    let (x, y) = (of(problem.leader()), of(problem.follower()));
-    VariableBounds::new(&x.0, &x.1, &y.0, &y.1).unwrap_or_else(|_| VariableBounds::unbounded(problem.n(), problem.m()))
-}
+/// Followers with more variables have no epigraph form where their objective's parts give exact answers.
+const LARGE: usize = 150;
 
 struct Facts {
     smooth: bool,

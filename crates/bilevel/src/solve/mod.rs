@@ -7,21 +7,31 @@
 //! models.rs      the value models: which apply, and how each is made
 //! consistency.rs gradient consistency of the model of v at a point
 //! derivatives.rs a check of derivatives against differences
+//! at.rs          ValuesAt: v, S and both hyper-objectives at one x
+//! proved.rs      their proved bounds
 //! select.rs      the best candidate that an independent check accepts, and its certificate
+//! global.rs      a proved bound over all bilevel-feasible points, in turns with the search
+//! verify.rs      the same certificate for a point from anywhere
 //! ```
 
 mod analysis;
+mod at;
 mod consistency;
 mod derivatives;
+mod global;
 mod models;
 mod options;
 mod portfolio;
+mod proved;
 mod select;
+mod verify;
 
 pub use analysis::{Analysis, FollowerConvexity};
+pub use at::{AnswerSet, Bracket, PhiAt, ValuesAt};
 pub use consistency::{ConsistencyCheck, check_consistency};
 pub use derivatives::{DerivativeCheck, check_derivatives};
 pub use options::{METHODS, Options};
+pub use verify::{Claims, PointError};
 
 use std::time::{Duration, Instant};
 
@@ -93,6 +103,14 @@ fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solution {
     let mut solution = select::select(problem, &analysis, options, &runs, watch, &failures);
     solution.work.lower_solves += screening.used();
     finish_status(&mut solution, options, &runs, watch, &failures);
+    if options.global && failures.first().is_none() {
+        return global::close(problem, &analysis, options, watch, &failures, solution);
+    }
+    if solution.status == Status::Stuck
+        && let Some(nodes) = global::no_point(problem, watch)
+    {
+        global::write_infeasible(&mut solution, nodes);
+    }
     solution
 }
 

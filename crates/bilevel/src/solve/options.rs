@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::problem::Attitude;
 use crate::smooth::{self, Family};
+use crate::upper::Method;
 use crate::value::ValueKind;
 
 /// Options of a run; the defaults work without knowing the theory.
@@ -11,7 +12,7 @@ use crate::value::ValueKind;
 pub struct Options {
     /// What the leader expects where the follower is undecided.
     pub attitude: Attitude,
-    /// The method; `None` lets the solver choose. Names: `smoothed-value`.
+    /// The method; `None` lets the solver choose. Names: [`METHODS`].
     pub method: Option<String>,
     /// The smoothing family of nonsmooth atoms.
     pub smoothing: &'static dyn Family,
@@ -31,6 +32,10 @@ pub struct Options {
     pub time_limit: Option<Duration>,
     /// The follower's tolerance eta: its answer may be worse than optimal by this much.
     pub follower_tolerance: f64,
+    /// Whether a bound over all bilevel-feasible points is wanted: the run ends `optimal` once the gap is proved.
+    pub global: bool,
+    /// The gap wanted then, relative to max(1, |F|).
+    pub gap: f64,
 }
 
 impl Default for Options {
@@ -47,14 +52,29 @@ impl Default for Options {
             threads: 0,
             time_limit: None,
             follower_tolerance: 0.0,
+            global: false,
+            gap: 1e-3,
         }
     }
 }
 
 /// The methods that exist, by name.
-pub const METHODS: [&str; 1] = ["smoothed-value"];
+pub const METHODS: [&str; 3] = ["smoothed-value", "augmented-lagrangian", "projected-gradient"];
+
+/// Problems with more variables of both levels are solved without dense matrices by default.
+const LARGE: usize = 150;
 
 impl Options {
+    /// How the stages of the value-function programme are solved, for this many variables of both levels.
+    pub(super) fn stages(&self, variables: usize) -> Method {
+        match self.method.as_deref() {
+            Some("augmented-lagrangian") => Method::AugmentedLagrangian,
+            Some("projected-gradient") => Method::ProjectedGradient,
+            None if variables > LARGE => Method::AugmentedLagrangian,
+            _ => Method::Sqp,
+        }
+    }
+
     /// Why these options ask for something that is not handled, if they do.
     pub(super) fn unsupported(&self) -> Option<String> {
         if self.attitude == Attitude::Pessimistic {

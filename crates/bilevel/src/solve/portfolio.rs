@@ -30,6 +30,8 @@ pub struct Start {
     pub seed: u64,
 }
 
+/// Variables of both levels beyond which further starts go to the finishing step at once, where answers are exact.
+const FINISH_ALONE: usize = 150;
 /// Half-widths of the sampling boxes where a variable is unbounded: around the first start, and around the point of X
 /// nearest to 0.
 const RADIUS: f64 = 5.0;
@@ -64,7 +66,10 @@ pub fn starts(
     let start = |(k, (x, y)): (usize, (Vec<f64>, Vec<f64>))| {
         let variables = problem.n() + problem.m();
         let value_model = options.value_model.unwrap_or_else(|| models::kind_of_start(analysis, k));
+        // Where the follower's answer is exact, stages of a large problem only choose the basin: once is enough.
+        let exact = analysis.levels.follower.composite.is_some() && variables > FINISH_ALONE;
         let schedule = match value_model {
+            _ if exact && k > 0 => Schedule::none(),
             ValueKind::Entropic if k == 0 => Schedule::entropic(),
             ValueKind::Entropic => Schedule::entropic_direct(),
             _ if k == 0 => Schedule::homotopy(variables),
@@ -107,7 +112,8 @@ impl Screen<'_> {
     fn screened(&self, first: &(Vec<f64>, Vec<f64>), count: usize) -> Vec<Screened> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         let (problem, levels) = (self.problem, &self.analysis.levels);
-        let follower = levels.exact_follower.as_ref().unwrap_or(&levels.follower);
+        let (_, follower, smoothing) = levels.exact(&Chks);
+        let smoothing = if smoothing.mu() > 0.0 { smoothing.at(SCREENING_MU) } else { smoothing };
         let mut solver = LowerSolver::new(follower, self.failures, self.meter);
         let mut objective =
             FunctionEvaluator::new(&problem.leader().objective, problem.n(), problem.m(), self.failures);
@@ -118,7 +124,7 @@ impl Screen<'_> {
             }
             let x = self.point(k, &first.0, &mut rng);
             let y = sampled(&problem.follower().set, self.analysis.bounds.follower(), &first.1, RADIUS, &mut rng);
-            let answer = solver.solve(&x, &y, Smoothing::new(&Chks, SCREENING_MU), &Regulariser::default());
+            let answer = solver.solve(&x, &y, smoothing, &Regulariser::default());
             if answer.status != LowerStatus::Solved {
                 continue;
             }
@@ -238,6 +244,7 @@ pub fn run(
     let method = SmoothedValue {
         problem,
         levels: &analysis.levels,
+        method: options.stages(problem.n() + problem.m()),
         family: options.smoothing,
         schedule: start.schedule.clone(),
         polish: PolishSettings::default(),

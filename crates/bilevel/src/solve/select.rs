@@ -1,22 +1,20 @@
 //! From candidates to an answer: the best one that an independent check of the follower accepts, with its certificate.
 
 use super::{Analysis, Options, models, without_point};
-use crate::certificate::{FollowerCheck, GapProver, ProvedGap, check_follower, check_kkt, jointly_feasible, violation};
+use crate::certificate::{FollowerCheck, ProvedGap, Verifier, check_kkt, jointly_feasible, violation};
 use crate::lower::{LowerSolver, LowerStatus, Meter, Pool, PoolSettings, Regulariser};
 use crate::observe::Observer;
 use crate::problem::{At, Failures, FunctionEvaluator, NamedValues, Place, Problem, Side};
 use crate::set::ConvexSet;
 use crate::smooth::Smoothing;
-use crate::solution::{Certificate, Measured, Multipliers, Rigor, Solution, Stationarity, Status, Work};
-use crate::upper::{Candidate, Run, optimality_residual};
+use crate::solution::{Certificate, Multipliers, Rigor, Solution, Stationarity, Status, Verdict, Work};
+use crate::upper::{Candidate, Run, branch_residual, optimality_residual, reduced_residual, reducible};
 use crate::value::ValueKind;
 
 /// Largest violation, relative to 1 + the point's size, of a solved problem.
 const VIOLATION: f64 = 1e-6;
 /// Largest follower gap, relative to 1 + |v|, of a solved problem.
 const GAP: f64 = 1e-8;
-/// A proved gap is shown in place of the estimated one when it is at most this, relative to 1 + |v|.
-const PROVED: f64 = 1e-6;
 /// Candidates checked at most.
 const CHECKS: usize = 24;
 
@@ -59,15 +57,14 @@ pub fn select(
         work.lower_solves += run.lower_solves;
         work.upper_evaluations += run.upper_evaluations;
     }
-    let prover = GapProver::new(problem);
-    let chooser = Chooser { problem, analysis, options, failures, prover };
+    let chooser = Chooser::new(problem, analysis, options, failures);
     let best = chooser.best(runs, &mut work);
     let Some(best) = best else {
         let mut solution = without_point(problem, options, Status::Stuck, "no candidate could be evaluated");
         solution.work = work;
         return solution;
     };
-    let mut solution = chooser.describe(&best, &runs[best.run], &mut work);
+    let mut solution = chooser.describe(&best, Some(&runs[best.run]), &mut work);
     if !solution.status.is_success()
         && let Some(message) = chooser.falls_forever(&best, runs)
     {
@@ -88,12 +85,41 @@ pub fn select(
     solution
 }
 
+/// The certificate of a point from anywhere, as a solution without a history.
+pub fn certify(
+    problem: &Problem,
+    analysis: &Analysis,
+    options: &Options,
+    (x, y): (&[f64], &[f64]),
+    failures: &Failures,
+) -> Solution {
+    let mut work = Work::default();
+    let chooser = Chooser::new(problem, analysis, options, failures);
+    let candidate = Candidate { x: x.to_vec(), y: y.to_vec(), residual: None, source: "given" };
+    let mut checked = chooser.evaluated(candidate, 0);
+    checked.check = chooser.verifier.search(x, y);
+    work.lower_solves += checked.check.as_ref().map_or(0, |check| check.solves);
+    let mut solution = chooser.describe(&checked, None, &mut work);
+    solution.work = work;
+    solution
+}
+
 struct Chooser<'a> {
     problem: &'a Problem,
     analysis: &'a Analysis,
     options: &'a Options,
     failures: &'a Failures,
-    prover: GapProver,
+    verifier: Verifier<'a>,
+}
+
+impl<'a> Chooser<'a> {
+    fn new(problem: &'a Problem, analysis: &'a Analysis, options: &'a Options, failures: &'a Failures) -> Self {
+        let levels = &analysis.levels;
+        let mu = if levels.exact_follower.is_some() { 0.0 } else { 1e-8 };
+        let smoothing = Smoothing::new(options.smoothing, mu);
+        let verifier = Verifier::new(problem, levels, smoothing, options.seed, failures);
+        Self { problem, analysis, options, failures, verifier }
+    }
 }
 
 impl Chooser<'_> {
@@ -109,12 +135,10 @@ impl Chooser<'_> {
             let Some(next) = next(&queue) else { break };
             let mut checked = queue.swap_remove(next);
             let (x, y) = (&checked.candidate.x, &checked.candidate.y);
-            let smoothing = self.final_smoothing();
-            let seed = self.options.seed;
-            checked.check = check_follower(self.problem, &self.analysis.levels, x, y, smoothing, seed, self.failures);
+            checked.check = self.verifier.search(x, y);
             work.lower_solves += checked.check.as_ref().map_or(0, |check| check.solves);
             if checked.accepted() {
-                checked.proof = self.prover.prove(&checked.candidate.x, &checked.candidate.y);
+                checked.proof = self.verifier.prove_gap(&checked.candidate.x, &checked.candidate.y);
             }
             if checked.accepted() {
                 return Some(checked);
@@ -182,10 +206,9 @@ impl Chooser<'_> {
 
     /// The local minimiser of the follower next to y.
     fn settled(&self, x: &[f64], y: &[f64]) -> Vec<f64> {
-        let levels = &self.analysis.levels;
-        let follower = levels.exact_follower.as_ref().unwrap_or(&levels.follower);
+        let (_, follower, smoothing) = self.analysis.levels.exact(self.options.smoothing);
         let mut solver = LowerSolver::new(follower, self.failures, &Meter::unlimited());
-        let found = solver.solve(x, y, self.final_smoothing(), &Regulariser::default());
+        let found = solver.solve(x, y, smoothing, &Regulariser::default());
         if found.status == LowerStatus::Solved { found.y[..y.len()].to_vec() } else { y.to_vec() }
     }
 
@@ -195,11 +218,10 @@ impl Chooser<'_> {
     }
 
     fn final_smoothing(&self) -> Smoothing<'_> {
-        let mu = if self.analysis.levels.exact_follower.is_some() { 0.0 } else { 1e-8 };
-        Smoothing::new(self.options.smoothing, mu)
+        self.analysis.levels.exact(self.options.smoothing).2
     }
 
-    fn describe(&self, best: &Checked, run: &Run, work: &mut Work) -> Solution {
+    fn describe(&self, best: &Checked, run: Option<&Run>, work: &mut Work) -> Solution {
         let problem = self.problem;
         let (x, y) = (&best.candidate.x, &best.candidate.y);
         let (certificate, multipliers) = self.certificate(best, run, work);
@@ -245,6 +267,10 @@ impl Chooser<'_> {
             _ => "the follower's optimality rests on a multistart",
         };
         match &certificate.stationarity {
+            _ if certificate.verdict == Some(Verdict::Refuted) => {
+                let reason = certificate.statements.last().cloned().unwrap_or_default();
+                (Status::Stuck, reason)
+            }
             Some(s) if s.residual <= self.options.tolerance => {
                 (Status::Solved, format!("feasible, follower optimal, stationary; {basis}"))
             }
@@ -265,48 +291,16 @@ impl Chooser<'_> {
         }
     }
 
-    fn certificate(&self, best: &Checked, run: &Run, work: &mut Work) -> (Certificate, Multipliers) {
-        let mut certificate = Certificate { violation: Some(best.violation), ..Certificate::default() };
-        certificate.multipliers_by_stage.clone_from(&run.multipliers);
-        if let Some(check) = best.check.as_ref().filter(|check| check.converged) {
-            let estimated = |value, by: &str| Some(Measured { value, rigor: Rigor::Estimated, by: by.to_string() });
-            certificate.follower_gap = match best.proof {
-                ProvedGap::Within(gap) if gap <= PROVED * (1.0 + check.value.abs()) => {
-                    let by = "interval arithmetic: duality or branch and bound".to_string();
-                    Some(Measured { value: gap, rigor: Rigor::Proved, by })
-                }
-                ProvedGap::WithinBox(gap) if gap <= PROVED * (1.0 + check.value.abs()) => {
-                    let by = "interval branch and bound in a box".to_string();
-                    Some(Measured { value: gap, rigor: Rigor::Conditional(vec!["box".to_string()]), by })
-                }
-                _ => estimated(check.gap.max(0.0), &check.by),
-            };
-            certificate.follower_distance = estimated(check.distance, "distance to the independent solve's answer");
-            let upper = |y: &Vec<f64>| self.value(self.problem.leader(), &best.candidate.x, y);
-            let change = check.nearest.as_ref().map_or(0.0, |y| (best.upper - upper(y)).abs());
-            certificate.upper_error = estimated(
-                change.max(check.distance * self.upper_slope(best)),
-                "change of F to the independent solve's answer, and by slope",
-            );
+    fn certificate(&self, best: &Checked, run: Option<&Run>, work: &mut Work) -> (Certificate, Multipliers) {
+        let (x, y) = (&best.candidate.x, &best.candidate.y);
+        let mut certificate = self.verifier.certificate(x, y, self.options.attitude, best.check.as_ref());
+        if let Some(run) = run {
+            certificate.multipliers_by_stage.clone_from(&run.multipliers);
+            certificate.kkt = self.kkt(run, work);
         }
-        certificate.kkt = self.kkt(run, work);
         let (stationarity, multipliers) = self.stationarity(best, work);
         certificate.stationarity = stationarity;
         (certificate, multipliers)
-    }
-
-    /// ‖∇_y F‖ at the point.
-    fn upper_slope(&self, best: &Checked) -> f64 {
-        let (n, m) = (self.problem.n(), self.problem.m());
-        let mut gradient = vec![0.0; m];
-        let at = At { x: &best.candidate.x, y: &best.candidate.y, smoothing: Smoothing::EXACT };
-        FunctionEvaluator::new(&self.problem.leader().objective, n, m, self.failures).add_gradient(
-            at,
-            &[1.0],
-            None,
-            Some(&mut gradient),
-        );
-        gradient.iter().map(|g| g * g).sum::<f64>().sqrt()
     }
 
     fn kkt(&self, run: &Run, work: &mut Work) -> Option<crate::solution::KktPoint> {
@@ -325,10 +319,26 @@ impl Chooser<'_> {
     /// The residual of the combined optimality system at the answer, with multipliers from a fresh lower solve.
     fn stationarity(&self, best: &Checked, work: &mut Work) -> (Option<Stationarity>, Multipliers) {
         let levels = &self.analysis.levels;
-        let follower = levels.exact_follower.as_ref().unwrap_or(&levels.follower);
-        let leader = levels.exact_leader.as_ref().unwrap_or(&levels.leader);
-        let smoothing = self.final_smoothing();
         let (x, y) = (&best.candidate.x, &best.candidate.y);
+        let (leader, follower, _) = levels.exact(self.options.smoothing);
+        let set = &self.problem.leader().set;
+        let (residual, measure) = if follower.branches.is_some() {
+            (branch_residual(leader, follower, x, y, self.failures), "strong stationarity on the answer's branch")
+        } else if reducible(leader, follower) {
+            let residual = reduced_residual(set, leader, follower, (x, y), self.failures);
+            (residual, "generators of the subdifferential of F(x, y(x)) on the answer's manifold")
+        } else {
+            (None, "")
+        };
+        let only = levels.exact_follower.is_none();
+        if let Some(residual) = residual.filter(|residual| *residual <= self.options.tolerance || only) {
+            let (measure, rigor) = (measure.to_string(), Rigor::Estimated);
+            return (Some(Stationarity { residual, radius: None, measure, rigor }), Multipliers::default());
+        }
+        let (leader, follower, smoothing) = levels.multiplied(self.options.smoothing);
+        if follower.size() > LARGEST_SYSTEM {
+            return (None, Multipliers::default());
+        }
         let meter = Meter::unlimited();
         let mut solver = LowerSolver::new(follower, self.failures, &meter);
         let full = follower.extend(x, y);
@@ -354,6 +364,7 @@ impl Chooser<'_> {
         };
         let stationarity = residual.map(|(residual, measure)| Stationarity {
             residual,
+            radius: None,
             measure: measure.to_string(),
             rigor: Rigor::Estimated,
         });
@@ -376,8 +387,7 @@ impl Chooser<'_> {
     /// The follower's multipliers by constraint.
     fn multipliers(&self, found: &crate::nlp::Multipliers) -> Multipliers {
         let side = self.problem.follower();
-        let levels = &self.analysis.levels;
-        let follower = levels.exact_follower.as_ref().unwrap_or(&levels.follower);
+        let (_, follower, _) = self.analysis.levels.multiplied(self.options.smoothing);
         if follower.is_lifted() {
             return Multipliers::default();
         }
@@ -392,6 +402,8 @@ impl Chooser<'_> {
     }
 }
 
+/// Followers with more variables are too large for the dense optimality system.
+const LARGEST_SYSTEM: usize = 1500;
 /// Offset of seeds, so that a check never repeats the random numbers of what it checks.
 const FRESH: u64 = 1 << 32;
 

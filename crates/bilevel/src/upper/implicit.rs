@@ -49,7 +49,7 @@ pub fn implicit<'a>(
 }
 
 /// Bounds and rows of the leader over (x, auxiliary variables); `None` if a constraint depends on y or is not affine.
-fn leader_frame(leader: &Leader, follower: &Follower) -> Option<Frame> {
+pub(super) fn leader_frame(leader: &Leader, follower: &Follower) -> Option<Frame> {
     let (n, size) = (follower.n, follower.size());
     let system = &leader.system;
     let on_y = |j: usize| (n..n + size).contains(&j);

@@ -2,20 +2,33 @@
 //!
 //! ```text
 //! smoothed_value.rs   the main loop: SQP on (VFP_epsilon^mu) with mu and epsilon going to 0, then the polish
+//! augmented_lagrangian.rs  the same stages by an augmented Lagrangian, without matrices
+//! projected_gradient.rs    the same stages by a smoothed penalty and projected gradients, after Lin, Xu & Ye
+//! matrix_free.rs      (VFP_epsilon^mu) for these two
 //! programme.rs        (VFP_epsilon^mu) as a nonlinear programme in (x, y)
 //! polish.rs           the follower's optimality system with relaxed complementarity, driven to gap 0
 //! implicit.rs         F(x, y(x)) minimised over x alone, where the follower's answer is a function of x
+//! reduced.rs          the same where the follower is nonsmooth and its answer exact, however many variables it has
+//! branches.rs         the same branch by branch, where the follower has powers below 1
 //! leader.rs           Leader: the upper level as an objective, bounds and a System
 //! ```
 
+mod augmented_lagrangian;
+mod branches;
+pub mod hyper;
 mod implicit;
 mod leader;
+mod matrix_free;
 mod polish;
 mod programme;
+mod projected_gradient;
+mod reduced;
 mod smoothed_value;
 
+pub use branches::{branch_residual, follow_branches};
 pub use implicit::implicit;
 pub use leader::Leader;
 pub use polish::{PolishSettings, Polished, optimality_residual, polish};
 pub use programme::{ValueFunctionProgramme, joint_frame};
-pub use smoothed_value::{Candidate, Levels, Models, Purpose, Run, Schedule, SmoothedPoint, SmoothedValue};
+pub use reduced::{Followed, reduced, reduced_residual, reducible};
+pub use smoothed_value::{Candidate, Levels, Method, Models, Purpose, Run, Schedule, SmoothedPoint, SmoothedValue};

@@ -76,6 +76,11 @@ impl<'a> ValueFunctionProgramme<'a> {
         self.model.as_mut()
     }
 
+    /// Counts an evaluation of F made elsewhere.
+    pub(super) fn count_evaluation(&mut self) {
+        self.evaluations += 1;
+    }
+
     /// Evaluations of F or its gradient so far.
     pub fn evaluations(&self) -> u64 {
         self.evaluations
@@ -99,11 +104,21 @@ impl<'a> ValueFunctionProgramme<'a> {
     /// f_mu − v_mu at z, NaN where the follower could not be solved.
     pub fn gap(&mut self, z: &[f64]) -> f64 {
         let (n, end) = (self.n, self.n + self.size);
-        let f = self.lower.value(At { x: &z[..n], y: &z[n..end], smoothing: Smoothing::new(self.family, self.mu) });
+        let f = self.lower.value(At { x: &z[..n], y: &z[n..end], smoothing: self.smoothing() });
         match self.value_at(&z[..n]) {
             Ok(point) => f - point.value,
             Err(_) => f64::NAN,
         }
+    }
+
+    /// The smoothing of the stage.
+    pub(super) fn smoothing(&self) -> Smoothing<'a> {
+        Smoothing::new(self.family, self.mu)
+    }
+
+    /// The relaxation of the stage.
+    pub(super) fn epsilon(&self) -> f64 {
+        self.epsilon
     }
 }
 

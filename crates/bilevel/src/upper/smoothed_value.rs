@@ -1,7 +1,12 @@
 //! The smoothed value-function method [Alcantara & Takeda 2025, §2.3]: for mu_k, epsilon_k going down, an approximate KKT
 //! point of (VFP_epsilon^mu) by SQP from the last one (Remark 2.16); then the polish to follower gap 0.
 
-use super::{Leader, PolishSettings, Polished, ValueFunctionProgramme, implicit, optimality_residual, polish};
+use super::matrix_free::MatrixFree;
+use super::{
+    Leader, PolishSettings, Polished, ValueFunctionProgramme, follow_branches, implicit, optimality_residual, polish,
+    reduced, reducible,
+};
+use super::{augmented_lagrangian, projected_gradient};
 use crate::lower::{Follower, LowerSolution, LowerSolver, LowerStatus, Meter, Regulariser};
 use crate::nlp::{self, sqp};
 use crate::observe::{Observer, Stage};
@@ -37,6 +42,11 @@ impl Schedule {
         Self([1e-3, 1e-5].map(|mu| (mu, 8.0 * mu)).to_vec())
     }
 
+    /// No levels: the finishing step alone.
+    pub fn none() -> Self {
+        Self(Vec::new())
+    }
+
     fn levels(mu: &[f64], variables: usize) -> Self {
         let last = if variables > FEW { 1e-4 } else { 0.0 };
         Self(mu.iter().filter(|&&mu| mu >= last).map(|&mu| (mu, mu)).collect())
@@ -59,6 +69,29 @@ pub struct Levels {
     pub exact_leader: Option<Leader>,
     /// Whether the follower's problem is convex in y.
     pub convex: bool,
+}
+
+impl Levels {
+    /// The forms in which exact answers of the follower are found, and the smoothing that is left: none where the
+    /// objective's parts give them or the follower has an exact smooth form, else the smallest that Newton's method
+    /// resolves.
+    pub fn exact<'a>(&'a self, family: &'a dyn Family) -> (&'a Leader, &'a Follower, Smoothing<'a>) {
+        if self.follower.composite.is_some() {
+            return (&self.leader, &self.follower, Smoothing::new(family, 0.0));
+        }
+        match (&self.exact_leader, &self.exact_follower) {
+            (Some(leader), Some(follower)) => (leader, follower, Smoothing::new(family, 0.0)),
+            _ => (&self.leader, &self.follower, Smoothing::new(family, 1e-8)),
+        }
+    }
+
+    /// The forms with multipliers: the exact smooth one where there is one.
+    pub fn multiplied<'a>(&'a self, family: &'a dyn Family) -> (&'a Leader, &'a Follower, Smoothing<'a>) {
+        match (&self.exact_leader, &self.exact_follower) {
+            (Some(leader), Some(follower)) => (leader, follower, Smoothing::new(family, 0.0)),
+            _ => (&self.leader, &self.follower, Smoothing::new(family, 1e-8)),
+        }
+    }
 }
 
 /// A point that claims to solve the problem; nothing of it is believed until certified.
@@ -128,12 +161,37 @@ pub enum Purpose {
 /// Makes value models for a follower.
 pub type Models<'m, 'a> = dyn Fn(&'a Follower, Purpose) -> Box<dyn ValueModel + 'a> + 'm;
 
+/// How the stages' programmes are solved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Method {
+    /// SQP, with dense matrices of the order n + m.
+    #[default]
+    Sqp,
+    /// The augmented Lagrangian, without matrices.
+    AugmentedLagrangian,
+    /// The smoothed penalty with projected gradients, after Lin, Xu & Ye (2014).
+    ProjectedGradient,
+}
+
+impl Method {
+    /// The name of the step in progress reports.
+    fn step(self) -> &'static str {
+        match self {
+            Method::Sqp => "sqp",
+            Method::AugmentedLagrangian => "augmented lagrangian",
+            Method::ProjectedGradient => "projected gradient",
+        }
+    }
+}
+
 /// The method, for one problem.
 pub struct SmoothedValue<'a> {
     /// The problem.
     pub problem: &'a Problem,
     /// Its levels in the forms needed.
     pub levels: &'a Levels,
+    /// How the stages are solved.
+    pub method: Method,
     /// The smoothing family.
     pub family: &'a dyn Family,
     /// The levels of mu and epsilon.
@@ -154,16 +212,19 @@ impl<'a> SmoothedValue<'a> {
         let model = models(&levels.follower, Purpose::Search);
         let mut programme =
             ValueFunctionProgramme::new(&levels.leader, &levels.follower, model, self.family, &self.failures);
-        let Some(mut z) = self.start(start, &mut programme, &mut run) else { return run };
+        let mut z = self.start(start, &mut programme, &mut run);
+        let mut memory = Memory::default();
         for (iteration, &(mu, epsilon)) in self.schedule.0.iter().enumerate() {
             if self.must_stop(observer) {
                 break;
             }
             // (x_k, y_k, lambda_k): an approximate KKT point of (VFP_{epsilon_k}^{mu_k})
             programme.begin_stage(mu, epsilon, &z);
-            let mut found = self.solve_stage(&mut programme, &z, observer);
-            if found.residuals.violation > STUCK {
-                found = self.restart(&mut programme, &z, found, observer);
+            let mut found = self.solve_stage(&mut programme, &z, &mut memory, observer);
+            // Methods without matrices end with a violation of the order of their tolerance.
+            let stuck = if self.method == Method::Sqp { STUCK } else { STUCK.max(epsilon) };
+            if found.residuals.violation > stuck {
+                found = self.restart(&mut programme, &z, found, &mut memory, observer);
             }
             run.unbounded |= found.status == nlp::Status::Unbounded;
             if found.status == nlp::Status::Unbounded || found.status == nlp::Status::Numerical {
@@ -178,7 +239,7 @@ impl<'a> SmoothedValue<'a> {
             observer.stage(&Stage {
                 start: number,
                 iteration,
-                step: "sqp",
+                step: self.method.step(),
                 mu,
                 upper: self.problem.leader().sense.apply(found.objective),
                 gap,
@@ -198,12 +259,7 @@ impl<'a> SmoothedValue<'a> {
     }
 
     /// z = (x, y, auxiliary variables): the start, with y projected onto S_mu(x) unless it is an epsilon-answer already.
-    fn start(
-        &self,
-        start: (&[f64], &[f64]),
-        programme: &mut ValueFunctionProgramme<'a>,
-        run: &mut Run,
-    ) -> Option<Vec<f64>> {
+    fn start(&self, start: (&[f64], &[f64]), programme: &mut ValueFunctionProgramme<'a>, run: &mut Run) -> Vec<f64> {
         let (n, follower, leader) = (self.problem.n(), &self.levels.follower, &self.levels.leader);
         let mut x = vec![0.0; n];
         self.problem.leader().set.project(start.0, &mut x);
@@ -212,7 +268,7 @@ impl<'a> SmoothedValue<'a> {
         for j in n..leader.lower.len() {
             z.push(leader.lower[j].max(0.0).min(leader.upper[j]));
         }
-        let (mu, epsilon) = *self.schedule.0.first()?;
+        let Some(&(mu, epsilon)) = self.schedule.0.first() else { return z };
         programme.begin_stage(mu, epsilon, &z);
         programme.model().suggest(&y);
         let kept = programme.gap(&z).abs() <= epsilon && self.problem.follower().set.violation(start.1) <= STUCK;
@@ -221,16 +277,63 @@ impl<'a> SmoothedValue<'a> {
             Ok(_) => {}
             Err(status) => run.lower_failure = Some(status),
         }
-        Some(z)
+        z
     }
 
     fn solve_stage(
         &self,
         programme: &mut ValueFunctionProgramme<'a>,
         z: &[f64],
+        memory: &mut Memory,
         observer: &dyn Observer,
     ) -> nlp::Solution {
-        sqp::solve_with(programme, z, &stage_settings(), Some(&mut |_| !self.must_stop(observer)))
+        let patient = self.method == Method::Sqp;
+        let mut proceed = || !self.must_stop(observer) && (patient || !self.meter.is_low());
+        if self.method == Method::Sqp {
+            return sqp::solve_with(programme, z, &stage_settings(), Some(&mut |_| proceed()));
+        }
+        let mu = programme.smoothing().mu();
+        let start = &z[..self.problem.n() + self.problem.m()];
+        let mut free = MatrixFree::new(self.problem, programme, &self.failures);
+        memory.multipliers.resize(free.equalities().len(), 0.0);
+        if self.method == Method::AugmentedLagrangian {
+            let settings = augmented_lagrangian::Settings::stage(mu, start.len());
+            let found = augmented_lagrangian::solve(&mut free, start, &memory.multipliers, &settings, &mut proceed);
+            memory.multipliers.clone_from(&found.multipliers);
+            return self.solution(z, found.z, (found.objective, found.multipliers), (found.violation, found.residual));
+        }
+        let settings = projected_gradient::Settings::default();
+        let found = projected_gradient::solve(&mut free, start, &mut memory.penalty, mu, &settings, &mut proceed);
+        self.solution(z, found.z, (found.objective, found.multipliers), (found.violation, found.residual))
+    }
+
+    /// What a method without matrices found at (x, y), in the form of the others; `before` has the auxiliary variables.
+    fn solution(
+        &self,
+        before: &[f64],
+        point: Vec<f64>,
+        (objective, multipliers): (f64, Vec<f64>),
+        (violation, residual): (f64, f64),
+    ) -> nlp::Solution {
+        let (n, m) = (self.problem.n(), self.problem.m());
+        let follower = &self.levels.follower;
+        let mut z = point[..n].to_vec();
+        z.extend(follower.extend(&point[..n], &point[n..n + m]));
+        z.extend(&before[n + follower.size()..]);
+        let far = point.iter().any(|v| v.abs() > FAR);
+        let finite = objective.is_finite() && point.iter().all(|v| v.is_finite());
+        let status = match finite {
+            false => nlp::Status::Numerical,
+            true if far => nlp::Status::Unbounded,
+            true => nlp::Status::Acceptable,
+        };
+        let multipliers = nlp::Multipliers {
+            constraints: multipliers.iter().map(|lambda| -lambda).collect(),
+            ..nlp::Multipliers::default()
+        };
+        let residuals = nlp::Residuals { violation, stationarity: residual, scaled: residual, complementarity: 0.0 };
+        let (iterations, evaluations) = (0, nlp::Evaluations::default());
+        nlp::Solution { status, z, objective, multipliers, residuals, iterations, evaluations }
     }
 
     /// Stuck at a follower's local minimum that is not global, where the constraint qualification fails: starts the stage
@@ -240,6 +343,7 @@ impl<'a> SmoothedValue<'a> {
         programme: &mut ValueFunctionProgramme<'a>,
         before: &[f64],
         stuck: nlp::Solution,
+        memory: &mut Memory,
         observer: &dyn Observer,
     ) -> nlp::Solution {
         let (n, m) = (self.problem.n(), self.problem.m());
@@ -249,7 +353,7 @@ impl<'a> SmoothedValue<'a> {
             let (x, rest) = z.split_at_mut(n);
             let Ok(point) = programme.value_at(x) else { continue };
             rest[..m].copy_from_slice(&point.y);
-            let found = self.solve_stage(programme, &z, observer);
+            let found = self.solve_stage(programme, &z, memory, observer);
             let key = |s: &nlp::Solution| (s.residuals.violation.max(STUCK), s.objective);
             if key(&found) < key(&best) {
                 best = found;
@@ -283,12 +387,12 @@ impl<'a> SmoothedValue<'a> {
     fn finish(&self, run: &mut Run, z: &[f64], models: &Models<'_, 'a>, observer: &dyn Observer, number: usize) {
         let (n, m) = (self.problem.n(), self.problem.m());
         let (x, y) = (&z[..n], &z[n..n + m]);
-        let follower = self.levels.exact_follower.as_ref().unwrap_or(&self.levels.follower);
-        let leader = self.levels.exact_leader.as_ref().unwrap_or(&self.levels.leader);
-        let smoothing = self.final_smoothing();
+        let (leader, follower, smoothing) = self.levels.exact(self.family);
         let mut solver = LowerSolver::new(follower, &self.failures, &self.meter);
         let answer = solver.solve(x, y, smoothing, &Regulariser::default());
-        run.candidates.push(Candidate { x: x.to_vec(), y: y.to_vec(), residual: None, source: "smoothed" });
+        if !self.schedule.0.is_empty() {
+            run.candidates.push(Candidate { x: x.to_vec(), y: y.to_vec(), residual: None, source: "smoothed" });
+        }
         if answer.status != LowerStatus::Solved {
             run.lower_failure = Some(answer.status);
             return;
@@ -297,25 +401,23 @@ impl<'a> SmoothedValue<'a> {
         if self.must_stop(observer) {
             return;
         }
-        let stop = || self.must_stop(observer);
-        let mut step = "polish";
-        let mut residual = f64::INFINITY;
-        if self.levels.convex && n > 0 {
-            let start = (x, answer.y.as_slice());
-            if let Some((x, y)) = implicit(leader, follower, start, smoothing, &self.failures, &self.meter, &stop) {
-                residual = self.residual((leader, follower), &x, &y, &mut solver).unwrap_or(f64::INFINITY);
-                let y = y[..m].to_vec();
-                run.candidates.push(Candidate { x, y, residual: Some(residual), source: "implicit" });
-                step = "implicit";
-            }
-        }
+        let mut residual = if self.levels.follower.branches.is_some() {
+            self.follow_powers((x, &answer.y), observer, run)
+        } else {
+            self.follow((leader, follower), (x, &answer.y), &mut solver, observer, run)
+        };
+        let mut step = if residual.is_finite() { "implicit" } else { "polish" };
         // Where the follower has several answers, or a constraint of the leader decides, y is free to move: the polish. Also
         // where the smoothed point promised more than F(x, y(x)) kept, unless the polish is too large to be tried in vain.
         let kept = run.candidates.last().map_or(f64::INFINITY, |found| self.upper_at(&found.x, &found.y));
         let promised = self.upper_at(x, y);
-        let affordable = n + follower.size() <= POLISHED_IN_VAIN;
-        let disappointing = affordable && kept > promised + 1e-2 * (1.0 + promised.abs());
-        if (residual > CONVERGED || disappointing) && !stop() {
+        let (leader, follower, smoothing) = self.levels.multiplied(self.family);
+        let variables = n + follower.size();
+        let disappointing = variables <= POLISHED_IN_VAIN && kept > promised + 1e-2 * (1.0 + promised.abs());
+        let wanted = (residual > CONVERGED && variables <= POLISHED) || disappointing;
+        if wanted && !self.must_stop(observer) {
+            let mut solver = LowerSolver::new(follower, &self.failures, &self.meter);
+            let answer = solver.solve(x, &answer.y[..m], smoothing, &Regulariser::default());
             let polished = self.polished((leader, follower), (x, y), &answer, models);
             residual = residual.min(polished.as_ref().map_or(f64::INFINITY, |polished| polished.residual));
             step = "polish";
@@ -327,7 +429,7 @@ impl<'a> SmoothedValue<'a> {
             start: number,
             iteration: self.schedule.0.len(),
             step,
-            mu: smoothing.mu(),
+            mu: 0.0,
             upper: f64::NAN,
             gap: f64::NAN,
             residual,
@@ -335,12 +437,55 @@ impl<'a> SmoothedValue<'a> {
         });
     }
 
+    /// Follows the answer as a function of x, where it is one; the residual at its end, infinite without one.
+    fn follow(
+        &self,
+        (leader, follower): (&'a Leader, &'a Follower),
+        (x, y): (&[f64], &[f64]),
+        solver: &mut LowerSolver<'a>,
+        observer: &dyn Observer,
+        run: &mut Run,
+    ) -> f64 {
+        let (m, stop) = (self.problem.m(), || self.must_stop(observer));
+        if !self.levels.convex || self.problem.n() == 0 {
+            return f64::INFINITY;
+        }
+        let found = if reducible(leader, follower) {
+            let set = &self.problem.leader().set;
+            reduced(set, leader, follower, (x, y), &self.failures, &self.meter, &stop)
+                .map(|found| (found.x, found.y, found.residual))
+        } else {
+            let smoothing = self.levels.exact(self.family).2;
+            implicit(leader, follower, (x, y), smoothing, &self.failures, &self.meter, &stop).map(|(x, y)| {
+                let residual = self.residual((leader, follower), &x, &y, solver).unwrap_or(f64::INFINITY);
+                (x, y[..m].to_vec(), residual)
+            })
+        };
+        let Some((x, y, residual)) = found else { return f64::INFINITY };
+        run.candidates.push(Candidate { x, y, residual: Some(residual), source: "implicit" });
+        residual
+    }
+
+    /// Follows the branches of an answer whose only kinks are powers; the least residual at their ends.
+    fn follow_powers(&self, point: (&[f64], &[f64]), observer: &dyn Observer, run: &mut Run) -> f64 {
+        let stop = || self.must_stop(observer);
+        let (leader, follower) = (&self.levels.leader, &self.levels.follower);
+        let mut least = f64::INFINITY;
+        for found in follow_branches(leader, follower, point, &self.failures, &self.meter, &stop) {
+            least = least.min(found.residual);
+            let residual = Some(found.residual);
+            run.candidates.push(Candidate { x: found.x, y: found.y, residual, source: "implicit" });
+        }
+        least
+    }
+
     /// The polished point itself, and the same x with a fresh answer of the follower.
     fn polish_candidates(&self, run: &mut Run, polished: Polished, solver: &mut LowerSolver<'a>) {
         let m = self.problem.m();
         run.upper_evaluations += polished.evaluations;
         let residual = Some(polished.residual);
-        let again = solver.solve(&polished.x, &polished.y, self.final_smoothing(), &Regulariser::default());
+        let smoothing = self.levels.multiplied(self.family).2;
+        let again = solver.solve(&polished.x, &polished.y, smoothing, &Regulariser::default());
         if again.status == LowerStatus::Solved {
             let y = again.y[..m].to_vec();
             run.candidates.push(Candidate { x: polished.x.clone(), y, residual, source: "polished answer" });
@@ -367,7 +512,7 @@ impl<'a> SmoothedValue<'a> {
         y: &[f64],
         solver: &mut LowerSolver<'a>,
     ) -> Option<f64> {
-        let smoothing = self.final_smoothing();
+        let smoothing = self.levels.exact(self.family).2;
         let answer = solver.solve(x, y, smoothing, &Regulariser::default());
         let point = (x, answer.y.as_slice(), &answer.multipliers);
         optimality_residual(leader, follower, point, &[], smoothing, &self.failures)
@@ -381,7 +526,7 @@ impl<'a> SmoothedValue<'a> {
         answer: &LowerSolution,
         models: &Models<'_, 'a>,
     ) -> Option<Polished> {
-        let smoothing = self.final_smoothing();
+        let smoothing = self.levels.multiplied(self.family).2;
         let from = follower.extend(x, y);
         let mut value = (!self.levels.convex).then(|| models(follower, Purpose::Polish));
         if let Some(value) = &mut value {
@@ -391,14 +536,22 @@ impl<'a> SmoothedValue<'a> {
         let start = (x, from.as_slice(), &answer.multipliers);
         polish(leader, follower, start, value.as_deref_mut(), smoothing, &self.polish, &self.failures)
     }
+}
 
-    /// Exact where the follower has an exact smooth form, else the smallest smoothing that Newton's method resolves.
-    fn final_smoothing(&self) -> Smoothing<'a> {
-        let mu = if self.levels.exact_follower.is_some() { 0.0 } else { 1e-8 };
-        Smoothing::new(self.family, mu)
+/// What methods without matrices keep from one stage to the next.
+struct Memory {
+    multipliers: Vec<f64>,
+    penalty: f64,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { multipliers: Vec::new(), penalty: 1.0 }
     }
 }
 
+/// A point beyond this has left for infinity.
+const FAR: f64 = 1e8;
 /// Violations above this after a stage mean that the stage failed.
 const STUCK: f64 = 1e-6;
 /// A polish with a residual above this did not converge.
@@ -406,6 +559,8 @@ const CONVERGED: f64 = 1e-6;
 
 /// Variables of both levels up to which a polish is tried where the answer as a function of x has been followed already.
 const POLISHED_IN_VAIN: usize = 60;
+/// Variables of both levels up to which the polish, with its dense matrices, is tried at all.
+const POLISHED: usize = 500;
 
 /// SQP on (VFP_epsilon^mu): v carries the lower solver's rounding, so that progress below that is none.
 fn stage_settings() -> sqp::Settings {

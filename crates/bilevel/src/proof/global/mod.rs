@@ -21,6 +21,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::rc::Rc;
 
+use super::check::Claim;
 use super::follower::{Settings, boxed};
 use super::interval::Interval;
 use super::minimum::{Limits, Node, Prover, Task};
@@ -106,6 +107,9 @@ impl GlobalProof {
     }
 }
 
+/// Boxes looked at outside one artificial end.
+const OUTSIDE: usize = 60;
+
 /// A box of (x, y) with its bound and what its children inherit.
 struct Place {
     node: Node,
@@ -129,15 +133,24 @@ impl Ord for Place {
     }
 }
 
-/// The search.
-struct Search<'a> {
+/// A search that can be continued: [`GlobalSearch::advance`] until it is finished, with points offered in between.
+pub struct GlobalSearch<'a> {
     formulas: &'a Formulas,
-    settings: &'a GlobalSettings,
+    settings: GlobalSettings,
     maker: CutMaker<'a>,
     stationary: Stationary<'a>,
     upper: f64,
     incumbent: Option<Incumbent>,
     domain: Vec<Interval>,
+    /// The box without artificial ends.
+    natural: Vec<Interval>,
+    artificial: Vec<usize>,
+    base: Rc<Task>,
+    heap: BinaryHeap<Place>,
+    /// The smallest bound of the boxes that were dropped.
+    discarded: f64,
+    nodes: usize,
+    finished: bool,
 }
 
 impl Formulas {
@@ -150,23 +163,45 @@ impl Formulas {
         points: &[(Vec<f64>, Vec<f64>)],
         settings: &GlobalSettings,
     ) -> Result<GlobalProof, ProofError> {
+        let mut search = self.global_search(points, settings)?;
+        search.advance(settings.nodes, &|| false);
+        Ok(search.proof())
+    }
+
+    /// Begins the same search, to be continued step by step.
+    ///
+    /// # Errors
+    /// Points of the wrong length or with entries that are not finite.
+    pub fn global_search(
+        &self,
+        points: &[(Vec<f64>, Vec<f64>)],
+        settings: &GlobalSettings,
+    ) -> Result<GlobalSearch<'_>, ProofError> {
         for (x, y) in points {
             Self::check_point("leader", x, self.n)?;
             Self::check_point("follower", y, self.m)?;
         }
-        let mut search = Search {
+        let mut search = GlobalSearch {
             formulas: self,
-            settings,
+            settings: settings.clone(),
             maker: CutMaker::new(self),
             stationary: Stationary::new(self),
             upper: settings.assumed_upper,
             incumbent: None,
             domain: self.domain.clone(),
+            natural: self.domain.clone(),
+            artificial: Vec::new(),
+            base: Rc::new(self.relaxation(&[], None, self.domain.clone())),
+            heap: BinaryHeap::new(),
+            discarded: f64::INFINITY,
+            nodes: 0,
+            finished: false,
         };
         for (x, y) in points.iter().filter(|_| settings.search) {
             search.offer(x, y);
         }
-        Ok(search.run(points))
+        search.begin(points);
+        Ok(search)
     }
 
     /// The relaxation on a box: F over G, g, h, the cuts, and what must hold at every answer in the box.
@@ -189,16 +224,16 @@ impl Formulas {
     }
 }
 
-impl Search<'_> {
+impl GlobalSearch<'_> {
     /// Takes (x, y) as incumbent if it is proved to be bilevel feasible and is better.
-    fn offer(&mut self, x: &[f64], y: &[f64]) {
+    pub fn offer(&mut self, x: &[f64], y: &[f64]) {
         let point = [x, y].concat();
         if point.iter().zip(&self.domain).any(|(&v, z)| !z.contains(v)) {
             return;
         }
         let settings = Settings { nodes: 2000, gap: 0.1 * self.settings.follower_gap, ..Settings::default() };
         let tolerances = super::check::Tolerances { gap: self.settings.follower_gap, ..Default::default() };
-        let Ok(proof) = self.formulas.check(x, y, false, &tolerances, &settings) else {
+        let Ok(proof) = self.formulas.check(x, y, Claim::Answer, &tolerances, &settings) else {
             return;
         };
         let (Some(value), Some(gap), Some(f)) = (proof.upper, proof.follower.gap(), proof.follower.objective) else {
@@ -234,8 +269,8 @@ impl Search<'_> {
         if self.upper.is_finite() { self.upper - self.settings.gap * self.upper.abs().max(1.0) } else { f64::INFINITY }
     }
 
-    /// The box of the statement: bounds, propagation, and artificial ends for what is left unbounded.
-    fn frame(&mut self, points: &[(Vec<f64>, Vec<f64>)]) -> (Vec<usize>, bool) {
+    /// The box of the statement (bounds, propagation, and artificial ends for what is left unbounded), and the first box.
+    fn begin(&mut self, points: &[(Vec<f64>, Vec<f64>)]) {
         let task = self.formulas.relaxation(&[], None, self.formulas.domain.clone());
         let mut domain = task.domain.clone();
         let mut allowed = vec![Interval::at_most(0.0); task.program.roots()];
@@ -244,71 +279,164 @@ impl Search<'_> {
         let mut sweep = Sweep::new(&task.program);
         for _ in 0..8 {
             match sweep.contract(&task.program, &allowed, &mut domain) {
-                Contracted::Empty => return (Vec::new(), true),
+                Contracted::Empty => {
+                    self.finished = true;
+                    return;
+                }
                 Contracted::Same => break,
                 Contracted::Smaller => {}
             }
         }
-        let artificial = (0..domain.len()).filter(|&v| !domain[v].is_bounded()).collect();
+        self.artificial = (0..domain.len()).filter(|&v| !domain[v].is_bounded()).collect();
         let centre = points.first().map(|(x, y)| [x.as_slice(), y.as_slice()].concat());
         self.domain = boxed(&domain, centre.as_deref(), self.settings.radius);
-        (artificial, false)
-    }
-
-    fn run(mut self, points: &[(Vec<f64>, Vec<f64>)]) -> GlobalProof {
-        let (artificial, empty) = self.frame(points);
-        if empty {
-            return self.report(f64::INFINITY, artificial, 0);
-        }
-        let base = self.formulas.relaxation(&[], None, self.domain.clone());
+        self.natural = domain;
+        self.base = Rc::new(Task { domain: self.domain.clone(), ..task });
         let root = Node {
             domain: self.domain.clone(),
             lower: f64::NEG_INFINITY,
-            centre: points.first().map_or_else(Vec::new, |(x, y)| [x.as_slice(), y.as_slice()].concat()),
+            centre: centre.unwrap_or_default(),
             multipliers: Vec::new(),
             split: 0,
             depth: 0,
         };
-        let mut heap = BinaryHeap::new();
-        let mut discarded = f64::INFINITY;
-        let mut nodes = 1;
-        self.file(Place { node: root, cuts: Vec::new() }, &base, &mut heap, &mut discarded, nodes);
-        while let Some(place) = heap.pop() {
-            let floor = place.node.lower.min(discarded);
-            if place.node.lower >= self.enough() || nodes >= self.settings.nodes {
-                return self.report(floor, artificial, nodes);
+        self.nodes = 1;
+        self.file(Place { node: root, cuts: Vec::new() });
+    }
+
+    /// Looks at up to `nodes` more boxes, or until `stop` says so. Returns whether there is nothing left to do: the aim is
+    /// reached, or all boxes are dropped.
+    pub fn advance(&mut self, nodes: usize, stop: &dyn Fn() -> bool) -> bool {
+        let end = self.nodes.saturating_add(nodes);
+        while !self.finished {
+            if self.heap.peek().is_none_or(|place| place.node.lower >= self.enough()) {
+                self.finished = true;
+                self.look_outside();
+                break;
+            }
+            if self.nodes >= end || stop() {
+                break;
+            }
+            let Some(place) = self.heap.pop() else { break };
+            self.divide(place);
+        }
+        self.finished
+    }
+
+    fn divide(&mut self, place: Place) {
+        let z = place.node.domain[place.node.split];
+        let middle = z.mid();
+        if !(z.lo() < middle && middle < z.hi()) {
+            self.discarded = self.discarded.min(place.node.lower);
+            return;
+        }
+        for half in [Interval::new(z.lo(), middle), Interval::new(middle, z.hi())] {
+            let mut node = place.node.clone();
+            node.domain[node.split] = half;
+            node.depth += 1;
+            self.nodes += 1;
+            self.file(Place { node, cuts: place.cuts.clone() });
+        }
+    }
+
+    /// What lies outside the artificial ends: where all of it can be dropped too, the ends do not matter.
+    fn look_outside(&mut self) {
+        let mut kept = Vec::new();
+        let mut ranges = self.natural.clone();
+        for v in std::mem::take(&mut self.artificial) {
+            let (inner, whole) = (self.domain[v], self.natural[v]);
+            let below = (whole.lo() < inner.lo()).then(|| Interval::new(whole.lo(), inner.lo()));
+            let above = (whole.hi() > inner.hi()).then(|| Interval::new(inner.hi(), whole.hi()));
+            let nothing = [below, above].into_iter().flatten().all(|shell| {
+                let mut domain = ranges.clone();
+                domain[v] = shell;
+                self.nothing_in(domain)
+            });
+            if !nothing {
+                kept.push(v);
+            }
+            // Of the other shells only what lies inside this one's ends remains to be looked at; where it was kept, the
+            // statement is about the inside anyway.
+            ranges[v] = inner;
+        }
+        self.artificial = kept;
+    }
+
+    /// Whether an unbounded box is dropped whole, within a small budget.
+    fn nothing_in(&mut self, domain: Vec<Interval>) -> bool {
+        let node =
+            Node { domain, lower: f64::NEG_INFINITY, centre: Vec::new(), multipliers: Vec::new(), split: 0, depth: 0 };
+        let base = self.formulas.relaxation(&[], None, node.domain.clone());
+        let mut waiting = vec![Place { node, cuts: Vec::new() }];
+        let mut dropped = f64::INFINITY;
+        for _ in 0..OUTSIDE {
+            let Some(mut place) = waiting.pop() else {
+                self.discarded = self.discarded.min(dropped);
+                return true;
+            };
+            self.nodes += 1;
+            self.examine(&mut place, &base);
+            if place.node.lower >= self.enough() {
+                dropped = dropped.min(place.node.lower);
+                continue;
             }
             let z = place.node.domain[place.node.split];
             let middle = z.mid();
             if !(z.lo() < middle && middle < z.hi()) {
-                discarded = discarded.min(place.node.lower);
-                continue;
+                return false;
             }
             for half in [Interval::new(z.lo(), middle), Interval::new(middle, z.hi())] {
                 let mut node = place.node.clone();
                 node.domain[node.split] = half;
-                node.depth += 1;
-                nodes += 1;
-                self.file(Place { node, cuts: place.cuts.clone() }, &base, &mut heap, &mut discarded, nodes);
+                waiting.push(Place { node, cuts: place.cuts.clone() });
             }
         }
-        self.report(discarded, artificial, nodes)
+        false
+    }
+
+    /// What is proved so far.
+    pub fn proof(&self) -> GlobalProof {
+        let open = self.heap.peek().map_or(f64::INFINITY, |place| place.node.lower);
+        // Boxes were cut by F <= upper, so that nothing above the upper value is claimed.
+        let lower = open.min(self.discarded).min(self.upper);
+        let gap = if self.upper.is_finite() {
+            ((Interval::point(self.upper) - Interval::point(lower)) / Interval::point(self.upper.abs().max(1.0))).hi()
+        } else {
+            f64::INFINITY
+        };
+        let closed = gap <= self.settings.gap * (1.0 + 1e-9) || lower == f64::INFINITY;
+        GlobalProof {
+            lower,
+            incumbent: self.incumbent.clone(),
+            gap,
+            closed,
+            domain: self.domain.clone(),
+            artificial: self.artificial.clone(),
+            nodes: self.nodes,
+        }
+    }
+
+    /// The best bilevel-feasible point so far.
+    pub fn incumbent(&self) -> Option<&Incumbent> {
+        self.incumbent.as_ref()
     }
 
     /// Looks at a box, then keeps it or writes its bound down.
-    fn file(&mut self, mut place: Place, base: &Task, heap: &mut BinaryHeap<Place>, discarded: &mut f64, count: usize) {
-        self.examine(&mut place, base, count);
+    fn file(&mut self, mut place: Place) {
+        let base = Rc::clone(&self.base);
+        self.examine(&mut place, &base);
         if place.node.lower >= self.enough() {
-            *discarded = discarded.min(place.node.lower);
+            self.discarded = self.discarded.min(place.node.lower);
         } else {
-            heap.push(place);
+            self.heap.push(place);
         }
     }
 
     /// Bounds a box. Its domain only loses points that are not bilevel feasible or worse than the upper value: rules
     /// that speak of the relaxation's minimiser alone (monotonicity) work on a copy, because later cuts change that
     /// minimiser.
-    fn examine(&mut self, place: &mut Place, base: &Task, count: usize) {
+    fn examine(&mut self, place: &mut Place, base: &Task) {
+        let count = self.nodes;
         let (n, m) = (self.formulas.n, self.formulas.m);
         let Place { node, cuts } = place;
         if !self.narrow(base, &mut node.domain) || self.stationary.excludes(&node.domain) {
@@ -354,18 +482,6 @@ impl Search<'_> {
         allowed[1 + task.inequalities..].fill(Interval::ZERO);
         let mut sweep = Sweep::new(&task.program);
         (0..2).all(|_| sweep.contract(&task.program, &allowed, domain) != Contracted::Empty)
-    }
-
-    /// Boxes were cut by F <= upper, so that nothing above the upper value is claimed.
-    fn report(self, lower: f64, artificial: Vec<usize>, nodes: usize) -> GlobalProof {
-        let lower = lower.min(self.upper);
-        let gap = if self.upper.is_finite() {
-            ((Interval::point(self.upper) - Interval::point(lower)) / Interval::point(self.upper.abs().max(1.0))).hi()
-        } else {
-            f64::INFINITY
-        };
-        let closed = gap <= self.settings.gap * (1.0 + 1e-9) || lower == f64::INFINITY;
-        GlobalProof { lower, incumbent: self.incumbent, gap, closed, domain: self.domain, artificial, nodes }
     }
 }
 

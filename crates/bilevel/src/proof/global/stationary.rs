@@ -123,8 +123,15 @@ impl<'a> Stationary<'a> {
     fn gradients(&mut self, domain: &[Interval]) -> bool {
         let (formulas, program, n) = (self.formulas, &self.formulas.program, self.formulas.n);
         for (v, (z, d)) in self.around.iter_mut().zip(domain).enumerate() {
-            let margin = if v < n { 0.0 } else { 1e-9 * (d.width() + 1e-3 * d.mag()) + f64::MIN_POSITIVE };
-            *z = Interval::new(d.lo() - margin, d.hi() + margin);
+            // Any margin will do; it is taken from the end's own size, for boxes without an end on the other side.
+            let margin = |end: f64| {
+                if v < n { 0.0 } else { 1e-9 * (d.width().min(1.0) + 1e-3 * end.abs()) + f64::MIN_POSITIVE }
+            };
+            let (lo, hi) = (d.lo(), d.hi());
+            *z = Interval::new(
+                if lo.is_finite() { lo - margin(lo) } else { lo },
+                if hi.is_finite() { hi + margin(hi) } else { hi },
+            );
         }
         self.sweep.forward(program, &self.around);
         self.rows.clear();

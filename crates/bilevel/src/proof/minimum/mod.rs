@@ -298,6 +298,13 @@ impl<'a> Prover<'a> {
         }
     }
 
+    /// The feasible point that a local search from `start` ends at.
+    pub(in crate::proof) fn near(mut self, start: &[f64]) -> Option<Vec<f64>> {
+        let domain = self.task.domain.clone();
+        self.search(&domain, start, 0.0);
+        self.strict.map(|candidate| candidate.point)
+    }
+
     /// Runs the search from the given start points.
     pub fn run(mut self, starts: &[Vec<f64>]) -> Bound {
         if self.task.domain.iter().any(|z| z.is_empty()) {

@@ -1,6 +1,7 @@
 //! The scalar operations and the builder of programs.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use super::Number;
 use crate::proof::interval::Interval;
@@ -219,7 +220,29 @@ pub struct Builder {
     codes: Vec<Code>,
     list: Vec<Index>,
     facts: Vec<Facts>,
-    known: HashMap<Key, Index>,
+    known: HashMap<Key, Index, BuildHasherDefault<KeyHasher>>,
+}
+
+/// A fast hash of keys: they are made here and by nobody who might choose them badly.
+#[derive(Clone, Debug, Default)]
+struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0 ^ (self.0 >> 32)
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u64(u64::from(byte)));
+    }
+
+    fn write_u8(&mut self, v: u8) {
+        self.write_u64(u64::from(v));
+    }
+
+    fn write_u64(&mut self, v: u64) {
+        self.0 = (self.0.rotate_left(5) ^ v).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
 }
 
 impl Builder {

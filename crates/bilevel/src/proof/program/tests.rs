@@ -71,6 +71,22 @@ fn random_box(rng: &mut ChaCha8Rng, variables: usize) -> Vec<Interval> {
         .collect()
 }
 
+/// Boxes of any size and place, up to 1e40 and down to 1e-40.
+fn extreme_box(rng: &mut ChaCha8Rng, variables: usize) -> Vec<Interval> {
+    (0..variables)
+        .map(|_| {
+            let mut any = || rng.random_range(-1.0..1.0) * 10f64.powi(rng.random_range(-40..41));
+            let (a, b): (f64, f64) = (any(), any());
+            match rng.random_range(0..6) {
+                0 => Interval::point(a),
+                1 => Interval::new(a.min(0.0), a.max(0.0)),
+                2 => Interval::new(a, a + 1e-9 * a.abs()),
+                _ => Interval::new(a.min(b), a.max(b)),
+            }
+        })
+        .collect()
+}
+
 fn random_member(rng: &mut ChaCha8Rng, domain: &[Interval]) -> Vec<f64> {
     domain.iter().map(|z| z.clamp(z.lo() + rng.random::<f64>() * (z.hi() - z.lo()))).collect()
 }
@@ -82,12 +98,15 @@ fn inside(z: Interval, value: Precise, slack: f64) -> bool {
     (z.lo() == f64::NEG_INFINITY || low.0 >= -slack) && (z.hi() == f64::INFINITY || high.0 <= slack)
 }
 
-/// Every operation's value and the gradient, at more than a million places, against numbers of 106 bits.
-#[test]
-fn values_and_gradients_contain_precise_ones() {
-    let mut rng = ChaCha8Rng::seed_from_u64(11);
+/// Every operation's value and the gradient against numbers of 106 bits; returns how many of each were compared.
+fn compare_with_precise(
+    seed: u64,
+    rounds: usize,
+    random_box: fn(&mut ChaCha8Rng, usize) -> Vec<Interval>,
+) -> (usize, usize) {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let (mut values, mut gradients) = (0, 0);
-    for _ in 0..7000 {
+    for _ in 0..rounds {
         let mut b = Builder::new();
         let root = random_formula(&mut rng, &mut b, 3, 10);
         let program = b.finish(&[root], 3);
@@ -129,7 +148,25 @@ fn values_and_gradients_contain_precise_ones() {
             }
         }
     }
+    (values, gradients)
+}
+
+#[test]
+fn values_and_gradients_contain_precise_ones() {
+    let (values, gradients) = compare_with_precise(11, 7000, random_box);
     assert!(values > 700_000 && gradients > 100_000, "{values} values, {gradients} slopes");
+    let (values, gradients) = compare_with_precise(15, 2000, extreme_box);
+    assert!(values > 150_000 && gradients > 20_000, "{values} values, {gradients} slopes");
+}
+
+/// The same with millions of each, extreme boxes included: some minutes without optimisation.
+#[test]
+#[ignore = "slow: run with --release"]
+fn a_million_gradients_contain_precise_ones() {
+    let (values, gradients) = compare_with_precise(16, 60_000, random_box);
+    assert!(values > 5_000_000 && gradients > 1_000_000, "{values} values, {gradients} slopes");
+    let (values, gradients) = compare_with_precise(17, 60_000, extreme_box);
+    assert!(values > 3_000_000 && gradients > 500_000, "{values} values, {gradients} slopes");
 }
 
 /// Second derivatives against differences of precise gradients.

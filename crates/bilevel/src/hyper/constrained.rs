@@ -1,0 +1,330 @@
+//! phi of followers with constraints, sets, or several answers: minimisers first, then the best answer on the face of each.
+//!
+//! A convex follower has one face ([`super::face`]). A nonconvex one is searched from many starts; every minimiser whose
+//! value ties with the least one brings a piece of S(x). That the least one is global is an estimate, and so is all that
+//! follows from it.
+
+use super::face::{Face, OnFaceOptimum, Search, distance, optimise};
+use super::facts::{Facts, ObjectiveFacts};
+use super::functions::{Functions, sign};
+use super::oracle::{Slopes, subgradient};
+use super::{Answers, End, Evaluation, HyperFailure, HyperPoint, HyperSettings};
+use crate::expr::structure::{Degree, VariableBounds};
+use crate::lower::{
+    Follower, FollowerProgram, LowerSolution, LowerSolver, LowerStatus, Meter, Pool, PoolSettings, Regulariser,
+};
+use crate::nlp::Nlp;
+use crate::problem::{Attitude, Failures, Function, Problem};
+use crate::smooth::{Chks, Smoothing};
+use crate::solution::Rigor;
+
+/// Answers whose value is within this of the least, relative to 1 + its size, are answers too.
+pub(super) const TIE: f64 = 1e-8;
+/// Violations of the leader's constraints up to this, relative to 1 + the answer's size, are rounding.
+const FEASIBLE: f64 = 1e-7;
+/// Answers this close, relative to 1 + their size, are one.
+const SAME: f64 = 1e-6;
+/// Smoothing level where kinks have no exact form.
+const SMOOTHED: f64 = 1e-8;
+
+/// The lower level, and F over the same variables and constraints.
+#[derive(Clone, Debug)]
+pub(super) struct Constrained {
+    lower: Follower,
+    upper: Follower,
+    /// Whether the follower's form is exact, or f has to be smoothed.
+    exact: bool,
+    /// Whether F's form is exact, or F has to be smoothed.
+    upper_exact: bool,
+    /// Whether F is quadratic in its own form.
+    upper_quadratic: bool,
+    /// The lower level with the leader's constraints on y, which bind an optimistic leader's choice; without such, the
+    /// lower level.
+    guarded: Follower,
+}
+
+/// One piece of S(x) with the best answer on it.
+struct Piece {
+    value: f64,
+    y: Vec<f64>,
+    dimension: usize,
+    /// Whether the value is the least on the piece, and the piece is what it should be.
+    global: bool,
+    certain: bool,
+    index: usize,
+}
+
+impl Constrained {
+    pub fn new(problem: &Problem, facts: &Facts, attitude: Attitude) -> Self {
+        let bounds = problem.variable_bounds();
+        let lifted = if facts.follower_smooth { None } else { Follower::epigraph(problem, &bounds) };
+        let exact = facts.follower_smooth || lifted.is_some();
+        let lower = lifted.unwrap_or_else(|| Follower::direct(problem));
+        let objective = signed(&problem.leader().objective, attitude, lower.n, lower.size());
+        let convex = facts.upper.is_convex(sign(attitude));
+        let bound = attitude == Attitude::Optimistic && !facts.coupled.is_empty();
+        let guarded = if bound { lower.with_constraints(&facts.coupled) } else { lower.clone() };
+        let plain = facts.follower_smooth && lower.size() == lower.m && !bound;
+        let lifted = if !facts.upper.smooth && convex && plain {
+            Follower::epigraph(&problem.with_lower_objective(objective.clone()), &bounds)
+        } else {
+            None
+        };
+        let upper_exact = facts.upper.smooth || lifted.is_some();
+        let upper = lifted.unwrap_or_else(|| guarded.with_objective(objective));
+        let of_form = VariableBounds::unbounded(upper.n, upper.size());
+        let form = ObjectiveFacts::new(&upper.objective, &of_form);
+        let upper_quadratic = form.degree <= Degree::Quadratic && form.smooth;
+        Self { lower, upper, exact, upper_exact, upper_quadratic, guarded }
+    }
+
+    /// φ at x.
+    pub fn evaluate(
+        &self,
+        problem: &Problem,
+        attitude: Attitude,
+        facts: &Facts,
+        settings: &HyperSettings,
+        (x, start): (&[f64], &[f64]),
+    ) -> Result<Evaluation, HyperFailure> {
+        let failures = Failures::default();
+        let smoothing = self.smoothing();
+        let minimisers = self.minimisers(facts, settings, (x, start), smoothing, &failures)?;
+        let mut lower = FollowerProgram::new(&self.lower, &failures);
+        let mut upper = FollowerProgram::new(&self.upper, &failures);
+        lower.fix(x, smoothing, &Regulariser::default());
+        let mut faces = Vec::with_capacity(minimisers.len());
+        for minimiser in &minimisers {
+            faces.push(Face::new(&mut lower, minimiser).ok_or_else(|| not_a_number(&failures))?);
+        }
+        let mut functions = Functions::new(problem, attitude, x);
+        let mut pieces = Vec::with_capacity(faces.len());
+        for (index, (face, minimiser)) in faces.iter().zip(&minimisers).enumerate() {
+            if faces[..index].iter().any(|known| known.holds(face)) {
+                continue;
+            }
+            let programs = (&mut lower, &mut upper);
+            let found = self.best_on(face, x, programs, minimiser, (facts, functions.sign()), settings);
+            let mut piece = match found {
+                // The leader's constraints rule this piece out.
+                Err(HyperFailure::NoAnswer) => continue,
+                found => found?,
+            };
+            piece.index = index;
+            piece.value = functions.upper(&piece.y[..problem.m()]);
+            pieces.push(piece);
+        }
+        if pieces.is_empty() {
+            return Err(HyperFailure::NoAnswer);
+        }
+        let answers = describe(&pieces, facts);
+        let all_global = pieces.iter().all(|piece| piece.global);
+        let best = pieces.into_iter().min_by(|a, b| a.value.total_cmp(&b.value));
+        let best = best.filter(|b| b.value.is_finite()).ok_or_else(|| not_a_number(&failures))?;
+        let slopes = slopes(&mut functions, &best.y, (problem.n(), problem.m()));
+        let mut guarded = FollowerProgram::new(&self.guarded, &failures);
+        guarded.fix(x, smoothing, &Regulariser::default());
+        let mut multipliers = minimisers[best.index].multipliers.clone();
+        multipliers.rows.resize(guarded.frame().rows.rows(), 0.0);
+        multipliers.constraints.resize(guarded.frame().constraints(), 0.0);
+        let subgradient = subgradient(&mut guarded, &faces[best.index], &best.y, &multipliers, &slopes);
+        let point = point(&functions, best, all_global, problem.m(), subgradient);
+        let route = if facts.follower_convex { "face of the convex follower" } else { "faces of a pool of minimisers" };
+        Ok(Evaluation { point, answers, route, gradients: functions.gradients })
+    }
+
+    /// The lower level.
+    pub fn lower(&self) -> &Follower {
+        &self.lower
+    }
+
+    /// How f is smoothed: not at all where that is not needed.
+    pub fn smoothing(&self) -> Smoothing<'static> {
+        if self.exact { Smoothing::EXACT } else { Smoothing::new(&Chks, SMOOTHED) }
+    }
+
+    /// The follower's minimisers at x whose values tie with the least, best first; at least one.
+    pub fn minimisers(
+        &self,
+        facts: &Facts,
+        settings: &HyperSettings,
+        (x, start): (&[f64], &[f64]),
+        smoothing: Smoothing<'static>,
+        failures: &Failures,
+    ) -> Result<Vec<LowerSolution>, HyperFailure> {
+        let mut solver = LowerSolver::new(&self.lower, failures, &Meter::unlimited());
+        if facts.follower_convex {
+            let found = solver.solve(x, start, smoothing, &Regulariser::default());
+            return match found.status {
+                LowerStatus::Solved => Ok(vec![found]),
+                other => Err(failure(other, failures)),
+            };
+        }
+        let starts = PoolSettings { first_starts: settings.starts.max(1), ..PoolSettings::default() };
+        let mut pool = Pool::new(starts, settings.seed, &[start.to_vec()]);
+        let mut found = pool.minimise(&mut solver, x, smoothing).map_err(|status| failure(status, failures))?;
+        let least = found.first().map_or(f64::NAN, |solution| solution.value);
+        found.retain(|solution| solution.value <= least + TIE * (1.0 + least.abs()));
+        let mut distinct: Vec<LowerSolution> = Vec::new();
+        for solution in found {
+            let m = self.lower.m;
+            let size = 1.0 + solution.y[..m].iter().fold(0.0, |a: f64, v| a.max(v.abs()));
+            if !distinct.iter().any(|known| distance(&known.y, &solution.y, m) <= SAME * size) {
+                distinct.push(solution);
+            }
+        }
+        Ok(distinct)
+    }
+}
+
+/// sign * F as a function of (x, ỹ).
+pub(super) fn signed(objective: &Function, attitude: Attitude, n: usize, size: usize) -> Function {
+    match (attitude, objective) {
+        (Attitude::Optimistic, _) => objective.resized(n, size),
+        (Attitude::Pessimistic, Function::Formula { expr, .. }) => {
+            Function::formula(&-expr, n, size).unwrap_or_else(|| objective.clone())
+        }
+        (Attitude::Pessimistic, Function::Custom(code)) => Function::Custom(super::custom::negative(code.clone())),
+    }
+}
+
+impl Constrained {
+    /// The best answer on one face.
+    fn best_on(
+        &self,
+        face: &Face,
+        x: &[f64],
+        (lower, upper): (&mut FollowerProgram<'_>, &mut FollowerProgram<'_>),
+        minimiser: &LowerSolution,
+        (facts, sign): (&Facts, f64),
+        settings: &HyperSettings,
+    ) -> Result<Piece, HyperFailure> {
+        let (dimension, certain) = (face.dimension(), face.certain);
+        let mut piece = Piece { value: f64::NAN, y: face.base.clone(), dimension, global: true, certain, index: 0 };
+        if dimension == 0 {
+            upper.fix(x, Smoothing::EXACT, &Regulariser::default());
+            let size = 1.0 + piece.y.iter().fold(0.0, |a: f64, v| a.max(v.abs()));
+            let y = self.upper.extend(x, &piece.y);
+            return if violation(upper, &y) <= FEASIBLE * size { Ok(piece) } else { Err(HyperFailure::NoAnswer) };
+        }
+        let free = sign < 0.0 || facts.coupled_convex;
+        let convex = facts.upper.is_convex(sign) && free;
+        let (starts, seed) = (settings.starts, settings.seed);
+        let search = Search { quadratic: self.upper_quadratic, convex, starts, seed };
+        let found = match self.least(face, x, upper, search) {
+            Ok(found) => found,
+            // Without limit on the face; whether the face is S(x) so far out is known where f is quadratic.
+            Err(HyperFailure::Infinite) if facts.lower.degree > Degree::Quadratic => {
+                return Err(HyperFailure::Numerical("F seems unbounded on the follower's answers".into()));
+            }
+            Err(other) => return Err(other),
+        };
+        (piece.y, piece.global) = (found.y, found.global);
+        piece.y.truncate(face.base.len());
+        step_back(&mut piece, face, lower, minimiser.plain);
+        Ok(piece)
+    }
+
+    /// The least of sign * F on a face: exact, or with F's kinks smoothed less and less.
+    fn least(
+        &self,
+        face: &Face,
+        x: &[f64],
+        upper: &mut FollowerProgram<'_>,
+        search: Search,
+    ) -> Result<OnFaceOptimum, HyperFailure> {
+        if self.upper_exact {
+            upper.fix(x, Smoothing::EXACT, &Regulariser::default());
+            let wide = face.widened(self.upper.extend(x, &face.base));
+            return optimise(upper, &wide, search, &vec![0.0; wide.dimension()]);
+        }
+        let mut z = vec![0.0; face.dimension()];
+        let mut converged = true;
+        let mut mu = 1e-1;
+        loop {
+            upper.fix(x, Smoothing::new(&Chks, mu), &Regulariser::default());
+            let mut found = optimise(upper, face, search, &z)?;
+            converged &= found.global;
+            if mu <= SMOOTHED {
+                found.global = converged;
+                return Ok(found);
+            }
+            z = found.z;
+            mu = (0.03 * mu).max(SMOOTHED);
+        }
+    }
+}
+
+/// The largest violation of a row or a constraint of a programme.
+fn violation(program: &mut FollowerProgram<'_>, y: &[f64]) -> f64 {
+    let mut values = vec![0.0; program.frame().constraints()];
+    program.constraints(y, &mut values);
+    let frame = program.frame();
+    let outside = |value: f64, lower: f64, upper: f64| (lower - value).max(value - upper).max(0.0);
+    let rows =
+        (0..frame.rows.rows()).map(|i| outside(frame.rows.row_dot(i, y), frame.row_lower[i], frame.row_upper[i]));
+    let functions = (0..values.len()).map(|i| outside(values[i], frame.constraint_lower[i], frame.constraint_upper[i]));
+    rows.chain(functions).fold(0.0, f64::max)
+}
+
+/// The face is a guess where f is not quadratic: step back to where f has not risen.
+fn step_back(piece: &mut Piece, face: &Face, lower: &mut FollowerProgram<'_>, least: f64) {
+    let allowed = least + TIE * (1.0 + least.abs());
+    let target = piece.y.clone();
+    let mut share = 1.0;
+    while lower.plain_objective(&piece.y) > allowed {
+        (piece.global, piece.certain) = (false, false);
+        share *= 0.5;
+        if share <= 1e-6 {
+            // Nothing but the minimiser itself: isolated, with derivatives that vanish to higher order.
+            (piece.y, piece.dimension) = (face.base.clone(), 0);
+            return;
+        }
+        piece.y.iter_mut().zip(face.base.iter().zip(&target)).for_each(|(y, (b, t))| *y = b + share * (t - b));
+    }
+}
+
+fn describe(pieces: &[Piece], facts: &Facts) -> Answers {
+    if pieces.iter().any(|piece| !piece.certain) {
+        return Answers::Undecided;
+    }
+    match pieces {
+        [piece] if piece.dimension == 0 => Answers::Unique,
+        [piece] if facts.free => Answers::Affine { dimension: piece.dimension },
+        [piece] => Answers::Face { dimension: piece.dimension },
+        _ if pieces.iter().all(|piece| piece.dimension == 0) => Answers::Isolated { count: pieces.len() },
+        _ => Answers::Undecided,
+    }
+}
+
+fn slopes(functions: &mut Functions<'_>, y: &[f64], (n, m): (usize, usize)) -> Slopes {
+    let mut slopes = Slopes { y: vec![0.0; y.len()], x: vec![0.0; n] };
+    functions.upper_gradient(&y[..m], &mut slopes.y[..m]);
+    let sign = functions.sign();
+    slopes.y.iter_mut().for_each(|v| *v *= sign);
+    functions.upper_gradient_x(&y[..m], &mut slopes.x);
+    slopes
+}
+
+fn point(functions: &Functions<'_>, best: Piece, global: bool, m: usize, subgradient: Option<Vec<f64>>) -> HyperPoint {
+    let error = TIE * (1.0 + best.value.abs());
+    let least = if global { best.value - error } else { f64::NEG_INFINITY };
+    let least = End { value: least, rigor: Rigor::Estimated };
+    let most = End { value: best.value + error, rigor: Rigor::Estimated };
+    let mut y = best.y;
+    y.truncate(m);
+    HyperPoint::signed(functions.sign(), best.value, least, most, y, subgradient)
+}
+
+fn failure(status: LowerStatus, failures: &Failures) -> HyperFailure {
+    match status {
+        LowerStatus::Infeasible => HyperFailure::NoAnswer,
+        LowerStatus::Unbounded => HyperFailure::FollowerUnbounded,
+        LowerStatus::Solved | LowerStatus::Numerical | LowerStatus::Unreliable => not_a_number(failures),
+    }
+}
+
+pub(super) fn not_a_number(failures: &Failures) -> HyperFailure {
+    let text = failures.first().unwrap_or_else(|| "the follower's problem could not be solved".into());
+    HyperFailure::Numerical(text)
+}

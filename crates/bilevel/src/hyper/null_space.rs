@@ -1,0 +1,481 @@
+//! phi where S(x) is an affine subspace: the follower is free, and f quadratic, or convex and smooth, in y. With
+//! H = ∇²_yy f, S(x) = y₀(x) + ker H.
+//!
+//! ```text
+//! y₀ = y − H⁺ ∇_y f(x, y) for any y;      φ_o(x) = min over z of F(x, y₀ + N z),  N an orthonormal basis of ker H
+//! ```
+//!
+//! For f that is not quadratic y₀ comes from a descent of f, H is taken there, and both are repeated from the optimum
+//! until f's gradient vanishes there too; where it does not, S(x) is not affine and the answers are called undecided.
+//!
+//! F quadratic in y: the reduced problem is one linear system. Else: trust-region Newton steps on z, from several starts
+//! where F is not known to be convex on S(x). Under the assumptions of [Chen, Li & So 2025] S(x) is an affine subspace
+//! (mathematics §5 of the project's notes), so this is the general case there.
+//!
+//! The ends of the interval: let y* attain φ, d = ‖∇_y f(ŷ)‖ / λ_min⁺ bound the distance of ŷ to S(x), Q = ∇²_yy F,
+//! σ its smallest eigenvalue on ker H, and p the part of ∇_y F(ŷ) in ker H. Then for convex quadratic F
+//!
+//! ```text
+//! F(ŷ) − ‖∇F‖ d − (‖p‖ + ‖Q‖ d)² / (2σ)  <=  φ_o(x)  <=  F(ŷ) + ‖∇F‖ d + ½ ‖Q‖ d²
+//! ```
+//!
+//! which rests on the rank of H.
+
+use std::borrow::Cow;
+
+use bilevel_linalg::Dense;
+use bilevel_linalg::vector::{axpy, norm2};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::descent::{self, Limits, SmoothFunction, descend};
+use super::facts::Facts;
+use super::functions::{Functions, sign};
+use super::spectrum::Spectrum;
+use super::{Answers, End, Evaluation, HyperFailure, HyperPoint, HyperSettings};
+use crate::expr::structure::Degree;
+use crate::problem::Attitude;
+use crate::solution::Rigor;
+
+/// What does not depend on x, computed once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct NullSpace {
+    /// H and its null space, where H is the same at every x.
+    answers: Option<Kernel>,
+    /// The Hessian of sign * F on ker H, where that is the same at every x too.
+    reduced: Option<Reduced>,
+}
+
+#[derive(Clone, Debug)]
+struct Kernel {
+    spectrum: Spectrum,
+    /// One vector a row.
+    basis: Dense,
+}
+
+impl Kernel {
+    fn new(hessian: &Dense) -> Option<Self> {
+        let spectrum = Spectrum::new(hessian)?;
+        Some(Self { basis: spectrum.null_basis(), spectrum })
+    }
+}
+
+/// sign * ∇²_yy F, and its part on ker H.
+#[derive(Clone, Debug)]
+struct Reduced {
+    size: f64,
+    spectrum: Spectrum,
+}
+
+impl Reduced {
+    fn new(hessian: &Dense, sign: f64, basis: &Dense) -> Option<Self> {
+        let mut part = basis.matmul(hessian).ok()?.matmul(&basis.transpose()).ok()?;
+        part.data_mut().iter_mut().for_each(|v| *v *= sign);
+        // The Frobenius norm bounds the spectral one.
+        Some(Self { size: norm2(hessian.data()), spectrum: Spectrum::new(&part)? })
+    }
+}
+
+/// The least of sign * F over S(x), with what its error bound needs.
+pub(super) struct Optimum {
+    /// The answer.
+    pub y: Vec<f64>,
+    /// Whether the value is the least over S(x), not only a local one.
+    pub global: bool,
+    /// A bound on ‖∇²_yy F‖; NaN where not known.
+    pub size: f64,
+    /// The smallest eigenvalue of ∇²_yy F on ker H; NaN where not known.
+    pub sigma: f64,
+}
+
+/// The follower's Hessian H as a map with a range and a kernel.
+pub(super) trait Split {
+    /// Writes H⁺ b.
+    fn pseudo_solve(&self, b: &[f64], out: &mut [f64]);
+    /// The length of the part of b in the kernel.
+    fn null_part(&self, b: &[f64]) -> f64;
+    /// The smallest positive eigenvalue; infinite without one.
+    fn smallest_positive(&self) -> f64;
+    /// The dimension of the kernel.
+    fn nullity(&self) -> usize;
+    /// Whether the rank is clear.
+    fn is_certain(&self) -> bool;
+}
+
+impl Split for Spectrum {
+    fn pseudo_solve(&self, b: &[f64], out: &mut [f64]) {
+        Spectrum::pseudo_solve(self, b, out);
+    }
+
+    fn null_part(&self, b: &[f64]) -> f64 {
+        Spectrum::null_part(self, b)
+    }
+
+    fn smallest_positive(&self) -> f64 {
+        Spectrum::smallest_positive(self)
+    }
+
+    fn nullity(&self) -> usize {
+        Spectrum::nullity(self)
+    }
+
+    fn is_certain(&self) -> bool {
+        self.certain
+    }
+}
+
+impl NullSpace {
+    pub fn new(facts: &Facts, attitude: Attitude) -> Self {
+        let answers = facts.lower.hessian.as_ref().and_then(Kernel::new);
+        let reduced = match (&answers, &facts.upper.hessian) {
+            (Some(kernel), Some(hessian)) => Reduced::new(hessian, sign(attitude), &kernel.basis),
+            _ => None,
+        };
+        Self { answers, reduced }
+    }
+
+    /// φ at the x of `functions`; `None` where a kink of F stops the descent.
+    pub fn evaluate(
+        &self,
+        functions: &mut Functions<'_>,
+        facts: &Facts,
+        settings: &HyperSettings,
+        start: &[f64],
+    ) -> Result<Option<Evaluation>, HyperFailure> {
+        let quadratic = facts.lower.degree <= Degree::Quadratic;
+        let mut y = start.to_vec();
+        let mut round = 0;
+        loop {
+            if !quadratic {
+                minimise_lower(functions, &mut y)?;
+            }
+            let kernel = self.kernel(functions, &y)?;
+            if kernel.spectrum.negative {
+                return Err(HyperFailure::FollowerUnbounded);
+            }
+            project(functions, &kernel.spectrum, &mut y, quadratic)?;
+            let Some(mut optimum) = self.optimise(functions, facts, settings, &kernel, y)? else { return Ok(None) };
+            let settled = project(functions, &kernel.spectrum, &mut optimum.y, quadratic)?;
+            round += 1;
+            if settled {
+                return finish(functions, &kernel.spectrum, optimum, true, "null space").map(Some);
+            }
+            if round == ROUNDS {
+                minimise_lower(functions, &mut optimum.y)?;
+                optimum.global = false;
+                return finish(functions, &kernel.spectrum, optimum, false, "null space").map(Some);
+            }
+            y = optimum.y;
+        }
+    }
+
+    fn kernel(&self, functions: &mut Functions<'_>, y: &[f64]) -> Result<Cow<'_, Kernel>, HyperFailure> {
+        if let Some(kernel) = &self.answers {
+            return Ok(Cow::Borrowed(kernel));
+        }
+        let mut hessian = Dense::zeros(y.len(), y.len());
+        functions.add_lower_hessian(y, &mut hessian);
+        Ok(Cow::Owned(Kernel::new(&hessian).ok_or_else(|| not_a_number(functions))?))
+    }
+
+    fn optimise(
+        &self,
+        functions: &mut Functions<'_>,
+        facts: &Facts,
+        settings: &HyperSettings,
+        kernel: &Kernel,
+        y: Vec<f64>,
+    ) -> Result<Option<Optimum>, HyperFailure> {
+        if kernel.basis.rows() == 0 {
+            return Ok(Some(Optimum { y, global: true, size: f64::NAN, sigma: f64::INFINITY }));
+        }
+        if facts.upper.degree > Degree::Quadratic {
+            let convex = facts.upper.is_convex(functions.sign());
+            let starts = if convex { 1 } else { settings.starts.max(1) };
+            let found = search(functions, &kernel.basis, y, starts, settings.seed, convex)?;
+            return Ok(if is_kink(functions, kernel, &found.y) { None } else { Some(found) });
+        }
+        let reduced = match &self.reduced {
+            Some(reduced) => Cow::Borrowed(reduced),
+            None => {
+                let mut hessian = Dense::zeros(y.len(), y.len());
+                functions.add_upper_hessian(&y, &mut hessian);
+                let reduced = Reduced::new(&hessian, 1.0, &kernel.basis);
+                Cow::Owned(reduced.ok_or_else(|| not_a_number(functions))?)
+            }
+        };
+        solve(functions, &kernel.basis, &reduced, y).map(Some)
+    }
+}
+
+/// Most times that the kernel is taken anew where f is not quadratic.
+const ROUNDS: usize = 6;
+
+/// Descends to a minimiser of f.
+fn minimise_lower(functions: &mut Functions<'_>, y: &mut [f64]) -> Result<(), HyperFailure> {
+    let mut gradient = vec![0.0; y.len()];
+    functions.lower_gradient(&vec![0.0; y.len()], &mut gradient);
+    let limits = Limits { gradient: 1e-14 * norm2(&gradient), iterations: 500 };
+    match descend(&mut Lower(functions), y, limits).end {
+        descent::End::Unbounded => Err(HyperFailure::FollowerUnbounded),
+        descent::End::Numerical => Err(not_a_number(functions)),
+        descent::End::Converged | descent::End::Limit => Ok(()),
+    }
+}
+
+/// y ↦ f(x, y).
+struct Lower<'f, 'a>(&'f mut Functions<'a>);
+
+impl SmoothFunction for Lower<'_, '_> {
+    fn value(&mut self, y: &[f64]) -> f64 {
+        self.0.lower(y)
+    }
+
+    fn gradient(&mut self, y: &[f64], out: &mut [f64]) {
+        self.0.lower_gradient(y, out);
+    }
+
+    fn product(&mut self, y: &[f64], d: &[f64], out: &mut [f64]) {
+        self.0.lower_product(y, d, out);
+    }
+}
+
+/// Whether the descent of F stopped although F has a slope on S(x).
+fn is_kink(functions: &mut Functions<'_>, kernel: &Kernel, y: &[f64]) -> bool {
+    let mut slope = vec![0.0; y.len()];
+    functions.upper_gradient(y, &mut slope);
+    kernel.spectrum.null_part(&slope) > 1e-6 * (1e-3 + norm2(&slope))
+}
+
+/// Moves y onto S(x): y ← y − H⁺ ∇_y f, twice, the second time for the rounding of the first. Says whether f's gradient
+/// vanishes then; where f is quadratic and it does not, f has no minimum.
+fn project(
+    functions: &mut Functions<'_>,
+    spectrum: &Spectrum,
+    y: &mut [f64],
+    quadratic: bool,
+) -> Result<bool, HyperFailure> {
+    let (mut gradient, mut step) = (vec![0.0; y.len()], vec![0.0; y.len()]);
+    for _ in 0..2 {
+        functions.lower_gradient(y, &mut gradient);
+        spectrum.pseudo_solve(&gradient, &mut step);
+        axpy(-1.0, &step, y);
+    }
+    let before = norm2(&gradient);
+    functions.lower_gradient(y, &mut gradient);
+    let left = norm2(&gradient);
+    if !left.is_finite() {
+        return Err(not_a_number(functions));
+    }
+    // What is left lies in ker H: f falls along it for ever, unless it is rounding error.
+    let mut slope = vec![0.0; y.len()];
+    functions.lower_gradient(&vec![0.0; y.len()], &mut slope);
+    let scale = norm2(&slope) + spectrum.largest() * norm2(y) + if quadratic { before } else { 0.0 };
+    let vanishes = left <= INCONSISTENT * scale;
+    if quadratic && !vanishes { Err(HyperFailure::FollowerUnbounded) } else { Ok(vanishes) }
+}
+
+/// A gradient of f on what should be S(x) larger than this, relative to its terms, is not rounding.
+const INCONSISTENT: f64 = 1e-9;
+/// A slope of F along a direction without curvature larger than this, relative to F's gradient, is not rounding.
+const SLOPE: f64 = 1e-9;
+
+/// F quadratic: Newton's step on the reduced problem, and a second one for the rounding of the first.
+fn solve(
+    functions: &mut Functions<'_>,
+    basis: &Dense,
+    reduced: &Reduced,
+    mut y: Vec<f64>,
+) -> Result<Optimum, HyperFailure> {
+    if reduced.spectrum.negative {
+        return Err(HyperFailure::Infinite);
+    }
+    let k = basis.rows();
+    let (mut gradient, mut part, mut step) = (vec![0.0; y.len()], vec![0.0; k], vec![0.0; k]);
+    for round in 0..2 {
+        functions.upper_gradient(&y, &mut gradient);
+        part.fill(0.0);
+        basis.mul_add(1.0, &gradient, &mut part);
+        if !norm2(&part).is_finite() {
+            return Err(not_a_number(functions));
+        }
+        let slope = reduced.spectrum.null_part(&part);
+        if round == 0 && slope > SLOPE * norm2(&gradient) {
+            return Err(HyperFailure::Infinite);
+        }
+        reduced.spectrum.pseudo_solve(&part, &mut step);
+        basis.transpose_mul_add(-1.0, &step, &mut y);
+    }
+    let flat = reduced.spectrum.nullity() > 0 || !reduced.spectrum.certain;
+    let sigma = if flat { 0.0 } else { reduced.spectrum.smallest_positive() };
+    Ok(Optimum { y, global: true, size: reduced.size, sigma })
+}
+
+/// z ↦ sign * F(x, y₀ + Nᵀ z).
+struct OnAnswers<'f, 'a> {
+    functions: &'f mut Functions<'a>,
+    basis: &'f Dense,
+    base: Vec<f64>,
+    y: Vec<f64>,
+    full: Vec<f64>,
+    direction: Vec<f64>,
+}
+
+impl OnAnswers<'_, '_> {
+    fn move_to(&mut self, z: &[f64]) {
+        self.y.copy_from_slice(&self.base);
+        self.basis.transpose_mul_add(1.0, z, &mut self.y);
+    }
+}
+
+impl SmoothFunction for OnAnswers<'_, '_> {
+    fn value(&mut self, z: &[f64]) -> f64 {
+        self.move_to(z);
+        self.functions.upper(&self.y)
+    }
+
+    fn gradient(&mut self, z: &[f64], out: &mut [f64]) {
+        self.move_to(z);
+        self.functions.upper_gradient(&self.y, &mut self.full);
+        out.fill(0.0);
+        self.basis.mul_add(1.0, &self.full, out);
+    }
+
+    fn product(&mut self, z: &[f64], d: &[f64], out: &mut [f64]) {
+        self.move_to(z);
+        self.direction.fill(0.0);
+        self.basis.transpose_mul_add(1.0, d, &mut self.direction);
+        self.functions.upper_product(&self.y, &self.direction, &mut self.full);
+        out.fill(0.0);
+        self.basis.mul_add(1.0, &self.full, out);
+    }
+}
+
+/// Any smooth F: descents from y and from points around it.
+fn search(
+    functions: &mut Functions<'_>,
+    basis: &Dense,
+    base: Vec<f64>,
+    starts: usize,
+    seed: u64,
+    convex: bool,
+) -> Result<Optimum, HyperFailure> {
+    let (k, m) = (basis.rows(), base.len());
+    let mut gradient = vec![0.0; m];
+    functions.upper_gradient(&base, &mut gradient);
+    let limits = Limits { gradient: 1e-14 * (1.0 + norm2(&gradient)), iterations: 500 };
+    let spread = 1.0 + norm2(&base) / (m as f64).sqrt();
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let zeros = || vec![0.0; m];
+    let mut function =
+        OnAnswers { functions, basis, base: base.clone(), y: zeros(), full: zeros(), direction: zeros() };
+    let mut best: Option<(f64, Vec<f64>)> = None;
+    for start in 0..starts {
+        // Ever wider around the first point.
+        let width = 2.0 * spread * (1 + start / 4) as f64;
+        let mut z: Vec<f64> = (0..k).map(|_| if start == 0 { 0.0 } else { rng.random_range(-width..width) }).collect();
+        let found = descend(&mut function, &mut z, limits);
+        if found.end == descent::End::Unbounded {
+            return Err(HyperFailure::Infinite);
+        }
+        let usable = found.value.is_finite();
+        if usable && best.as_ref().is_none_or(|(value, _)| found.value < *value) {
+            best = Some((found.value, z));
+        }
+    }
+    let (_, z) = best.ok_or_else(|| not_a_number(function.functions))?;
+    function.move_to(&z);
+    Ok(Optimum { y: function.y, global: convex, size: f64::NAN, sigma: f64::NAN })
+}
+
+/// Value, ends and subgradient at the optimum.
+pub(super) fn finish(
+    functions: &mut Functions<'_>,
+    spectrum: &dyn Split,
+    optimum: Optimum,
+    affine: bool,
+    route: &'static str,
+) -> Result<Evaluation, HyperFailure> {
+    let m = optimum.y.len();
+    let y = optimum.y;
+    let value = functions.upper(&y);
+    if !value.is_finite() {
+        return Err(not_a_number(functions));
+    }
+    let (mut slope, mut left) = (vec![0.0; m], vec![0.0; m]);
+    functions.upper_gradient(&y, &mut slope);
+    functions.lower_gradient(&y, &mut left);
+    let distance = norm2(&left) / spectrum.smallest_positive();
+    let rounding = f64::EPSILON * m as f64 * (value.abs() + norm2(&slope) * norm2(&y));
+    let along = norm2(&slope) * distance + rounding;
+    let part = spectrum.null_part(&slope);
+    let known = optimum.sigma > 0.0 && (optimum.size.is_finite() || spectrum.nullity() == 0);
+    let bend = if optimum.size.is_finite() { optimum.size } else { 0.0 };
+    let inside = if spectrum.nullity() == 0 { 0.0 } else { (part + bend * distance).powi(2) / (2.0 * optimum.sigma) };
+    let (below, above) = if known {
+        (along + inside, along + 0.5 * bend * distance * distance)
+    } else {
+        (along + part * (1.0 + norm2(&y)), along)
+    };
+    let certain = spectrum.is_certain() && affine;
+    let rigor = |end_known: bool| match (end_known, certain) {
+        (true, true) => Rigor::Conditional(vec!["rank".into(), "rounding".into()]),
+        _ => Rigor::Estimated,
+    };
+    // Without curvature bounds of F the second-order term is not there: an estimate.
+    let exact = known && optimum.size.is_finite();
+    let lower = if optimum.global { value - below } else { f64::NEG_INFINITY };
+    let least = End { value: lower, rigor: rigor(exact && optimum.global) };
+    let most = End { value: value + above, rigor: rigor(exact) };
+    let subgradient = if certain { oracle(functions, spectrum, &y, &slope) } else { None };
+    let point = HyperPoint::signed(functions.sign(), value, least, most, y, subgradient);
+    let answers = match (certain, spectrum.nullity()) {
+        (false, _) => Answers::Undecided,
+        (true, 0) => Answers::Unique,
+        (true, dimension) => Answers::Affine { dimension },
+    };
+    Ok(Evaluation { point, answers, route, gradients: functions.gradients })
+}
+
+/// ∇ₓF − ∇²ₓ_y f (∇²_yy f)⁺ ∇_y F at (x, y); `slope` is sign * ∇_y F.
+fn oracle(functions: &mut Functions<'_>, spectrum: &dyn Split, y: &[f64], slope: &[f64]) -> Option<Vec<f64>> {
+    let n = functions.leaders();
+    let (mut adjoint, mut mixed, mut out) = (vec![0.0; y.len()], vec![0.0; n], vec![0.0; n]);
+    spectrum.pseudo_solve(slope, &mut adjoint);
+    functions.upper_gradient_x(y, &mut out);
+    functions.lower_mixed_product(y, &adjoint, &mut mixed);
+    axpy(-functions.sign(), &mixed, &mut out);
+    out.iter().all(|v| v.is_finite()).then_some(out)
+}
+
+pub(super) fn not_a_number(functions: &Functions<'_>) -> HyperFailure {
+    let text = functions.failure().unwrap_or_else(|| "an objective or its derivatives are not finite".into());
+    HyperFailure::Numerical(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Instance, Kind};
+    use super::super::{Hyper, HyperObjective, HyperSettings};
+    use bilevel_linalg::vector::distance_inf;
+
+    #[test]
+    fn value_subgradient_and_answer_in_closed_form() {
+        for kind in [Kind::Wells, Kind::Waves, Kind::Phases] {
+            for (n, seeds) in [(2, 20), (10, 5)] {
+                for seed in 0..seeds {
+                    let instance = Instance::new(kind, n, seed);
+                    let hyper = Hyper::new(&instance.problem, instance.attitude, &HyperSettings::default());
+                    let found = hyper.evaluate(&instance.x, 1e-9, None).unwrap();
+                    let (phi, gradient, y) = instance.exact(&instance.x);
+                    let name = format!("{kind:?} {n} {seed}");
+                    assert!((found.value - phi).abs() < 1e-10 * (1.0 + phi.abs()), "{name}: {} {phi}", found.value);
+                    assert!(distance_inf(&found.y, &y) < 1e-9, "{name}");
+                    let subgradient = found.subgradient.unwrap();
+                    assert!(distance_inf(&subgradient, &gradient) < 1e-9, "{name}: {subgradient:?} {gradient:?}");
+                    assert!(found.lower.value <= phi && phi <= found.upper.value, "{name}");
+                }
+            }
+        }
+    }
+}

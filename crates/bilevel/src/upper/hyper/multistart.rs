@@ -1,0 +1,207 @@
+//! Many local runs, in rounds of fixed size so that the result does not depend on the number of threads.
+//!
+//! The first start is the user's. Half of the others are random points of X, half are hops: the best point so far with a
+//! few of its coordinates drawn anew, or moved as a whole. On an objective with many wells of similar shape, hops find
+//! better wells far sooner than fresh starts do. A run starts with the curvature that the last round learnt, and explores
+//! to a coarse tolerance; only the best points are then refined.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::izom::normal;
+use super::oracle::{Ending, Oracle, Sample, distance};
+use super::quasi_newton::Curvature;
+use crate::evaluate::Workers;
+use crate::expr::structure::Range;
+use crate::hyper::HyperObjective;
+use crate::observe::Observer;
+use crate::set::{ConvexSet, Set};
+
+/// Settings of [`multistart`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct MultistartSettings {
+    /// Number of starts, the user's included.
+    pub starts: usize,
+    /// Evaluations of phi over all starts.
+    pub limit: usize,
+    /// Accuracy of values.
+    pub accuracy: f64,
+    /// Tolerance of the final runs.
+    pub tolerance: f64,
+    /// Seed of the starts.
+    pub seed: u64,
+}
+
+/// A local method: oracle, start, tolerance, curvature.
+pub type Local<'a> = dyn Fn(&mut Oracle<'_>, &[f64], f64, &mut Curvature) -> Ending + Sync + 'a;
+
+/// A run of the local method.
+#[derive(Clone, Debug)]
+pub struct LocalRun {
+    /// Why it stopped.
+    pub ending: Ending,
+    /// Its best point; `None` if phi had no value anywhere.
+    pub best: Option<Sample>,
+    /// The points it saw last.
+    pub seen: Vec<Sample>,
+    /// Evaluations.
+    pub evaluations: usize,
+    curvature: Curvature,
+}
+
+/// What all runs found.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The refined runs, best first.
+    pub runs: Vec<LocalRun>,
+    /// Evaluations over all runs.
+    pub evaluations: usize,
+    /// Endings of the starts, in order.
+    pub endings: Vec<Ending>,
+}
+
+/// Starts of one round.
+const ROUND: usize = 4;
+/// Tolerance of exploring runs, in final tolerances, and at least this much.
+const COARSE: f64 = 1e-2;
+/// Points refined at the end.
+const REFINED: usize = 2;
+/// Half-width of the box from which starts are drawn where X has no bounds, around the first start and around 0.
+const RADIUS: f64 = 2.0;
+
+/// Runs `local` from many starts and refines the best points.
+pub fn multistart(
+    phi: &dyn HyperObjective,
+    set: &Set,
+    bounds: &[Range],
+    start: &[f64],
+    settings: &MultistartSettings,
+    (local, workers, observer): (&Local<'_>, &Workers, &dyn Observer),
+) -> Found {
+    let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
+    let run = |(x, tolerance, limit, mut curvature, y): (Vec<f64>, f64, usize, Curvature, Vec<f64>)| {
+        let mut oracle = Oracle::new(phi, settings.accuracy, limit, observer);
+        oracle.warm_from(&y);
+        let ending = local(&mut oracle, &x, tolerance, &mut curvature);
+        let (best, seen) = (oracle.best().cloned(), oracle.seen().cloned().collect());
+        LocalRun { ending, best, seen, evaluations: oracle.used(), curvature }
+    };
+    let single = settings.starts <= 1;
+    let coarse = if single { settings.tolerance } else { settings.tolerance.max(COARSE) };
+    let mut found = Found { runs: Vec::new(), evaluations: 0, endings: Vec::new() };
+    let mut curvature = Curvature::default();
+    let mut begun = 0;
+    while begun < settings.starts.max(1) && found.evaluations < settings.limit && !observer.interrupted() {
+        let count = if begun == 0 { 1 } else { ROUND.min(settings.starts - begun) };
+        let left = settings.limit - found.evaluations;
+        let remaining = settings.starts.max(1) - begun;
+        let share = (left / count).min((4 * left / remaining).max(20)).max(1);
+        let best = found.runs.first().and_then(|r| r.best.clone());
+        let next = |k: usize, rng: &mut ChaCha8Rng| match (&best, begun + k) {
+            (_, 0) => start.to_vec(),
+            (Some(best), k) if k % 2 == 0 => hop(set, bounds, &best.x, rng),
+            (_, _) => anywhere(set, bounds, start, rng),
+        };
+        let points: Vec<Vec<f64>> = (0..count).map(|k| next(k, &mut rng)).collect();
+        let items = points.into_iter().map(|x| (x, coarse, share, curvature.clone(), Vec::new())).collect();
+        let runs = workers.in_order(items, run);
+        begun += count;
+        for run in runs {
+            found.evaluations += run.evaluations;
+            found.endings.push(run.ending.clone());
+            if run.ending == Ending::Unbounded {
+                found.runs.insert(0, run);
+                return found;
+            }
+            if matches!(run.ending, Ending::Stationary | Ending::Stalled) {
+                curvature = run.curvature.clone();
+            }
+            keep(&mut found.runs, run);
+        }
+    }
+    if !single && coarse > settings.tolerance {
+        refine(&mut found, settings, &run);
+    }
+    found
+}
+
+/// Runs from the best points to the final tolerance.
+fn refine(
+    found: &mut Found,
+    settings: &MultistartSettings,
+    run: &dyn Fn((Vec<f64>, f64, usize, Curvature, Vec<f64>)) -> LocalRun,
+) {
+    for coarse in std::mem::take(&mut found.runs) {
+        let left = settings.limit.saturating_sub(found.evaluations);
+        let Some(best) = coarse.best.clone().filter(|_| left > 0) else {
+            found.runs.push(coarse);
+            continue;
+        };
+        let mut fine = run((best.x.clone(), settings.tolerance, left, coarse.curvature.clone(), best.y.clone()));
+        found.evaluations += fine.evaluations;
+        if fine.best.as_ref().is_none_or(|b| b.value > best.value) {
+            fine.best = Some(best);
+        }
+        fine.seen.splice(0..0, coarse.seen);
+        keep(&mut found.runs, fine);
+    }
+}
+
+/// Keeps the best few runs, ordered by value, ends of the same well once.
+fn keep(runs: &mut Vec<LocalRun>, run: LocalRun) {
+    let value = |r: &LocalRun| r.best.as_ref().map_or(f64::INFINITY, |b| b.value);
+    let same = |a: &LocalRun, b: &LocalRun| match (&a.best, &b.best) {
+        (Some(p), Some(q)) => distance(&p.x, &q.x) <= 1e-3 * (1.0 + p.x.iter().fold(0.0, |a: f64, v| a.max(v.abs()))),
+        (None, None) => true,
+        _ => false,
+    };
+    if let Some(twin) = runs.iter().position(|other| same(other, &run)) {
+        if value(&run) < value(&runs[twin]) {
+            runs[twin] = run;
+        }
+    } else {
+        runs.push(run);
+    }
+    runs.sort_by(|a, b| value(a).total_cmp(&value(b)));
+    runs.truncate(REFINED);
+}
+
+/// The best point with some coordinates drawn anew from X's box, or reflected, or all moved a little.
+fn hop(set: &Set, bounds: &[Range], best: &[f64], rng: &mut ChaCha8Rng) -> Vec<f64> {
+    let n = best.len();
+    let size = (best.iter().map(|v| v * v).sum::<f64>() / n.max(1) as f64).sqrt().max(0.1);
+    let mut free = best.to_vec();
+    let changed = 1 + rng.random_range(0..3usize).min(n.saturating_sub(1));
+    for _ in 0..changed {
+        let Some(j) = (n > 0).then(|| rng.random_range(0..n)) else { break };
+        let width = bounds.get(j).filter(|r| r.is_finite()).map_or(2.0 * size, |r| 0.5 * (r.upper() - r.lower()));
+        free[j] = if rng.random() { -free[j] } else { free[j] + width.min(4.0 * size.max(1.0)) * normal(rng) };
+    }
+    let mut x = free.clone();
+    set.project(&free, &mut x);
+    x
+}
+
+/// A random point of X: uniform where X can be sampled, else the projection of a point of a box.
+fn anywhere(set: &Set, bounds: &[Range], start: &[f64], rng: &mut ChaCha8Rng) -> Vec<f64> {
+    let mut x = start.to_vec();
+    if set.sample(rng, &mut x) {
+        return x;
+    }
+    let around_start: bool = rng.random();
+    let free: Vec<f64> = start
+        .iter()
+        .enumerate()
+        .map(|(j, &c)| {
+            let radius = RADIUS.max(c.abs());
+            let middle = if around_start { c } else { 0.0 };
+            let (low, high) = bounds.get(j).map_or((middle - radius, middle + radius), |range| {
+                let middle = middle.clamp(range.lower(), range.upper());
+                (range.lower().max(middle - radius), range.upper().min(middle + radius))
+            });
+            if low < high { rng.random_range(low..=high) } else { low }
+        })
+        .collect();
+    set.project(&free, &mut x);
+    x
+}
