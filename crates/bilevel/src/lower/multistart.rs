@@ -37,8 +37,8 @@ pub struct Pool {
     rng: ChaCha8Rng,
     minimisers: Vec<Vec<f64>>,
     evaluations: u64,
-    /// The shift of the spread starts, drawn once, and how many were taken.
-    shift: Vec<f64>,
+    /// The shift of the spread starts in every bounded component, drawn once, and how many were taken.
+    shift: Vec<Option<f64>>,
     spread: u64,
 }
 
@@ -98,14 +98,15 @@ impl Pool {
         Ok(found)
     }
 
-    /// The next point of an additive recurrence in the bounds of ỹ, which leaves smaller gaps than random points do
-    /// (Roberts 2018: steps φ^{−1}, φ^{−2}, ... with φ^{d+1} = φ + 1); where bounds are infinite, in a box around a known
-    /// point.
+    /// The next start. Between two finite bounds it moves by an additive recurrence, which leaves smaller gaps than
+    /// random numbers do (Roberts 2018: steps φ^{−1}, φ^{−2}, ... with φ^{d+1} = φ + 1): a narrow well at a bound must not
+    /// be missed by chance. Where a bound is infinite it is random, in a box around a known point.
     fn sample(&mut self, solver: &LowerSolver<'_>, known: &[Vec<f64>]) -> Vec<f64> {
         let follower = solver.follower();
         let d = follower.size();
-        while self.shift.len() < d {
-            self.shift.push(self.rng.random_range(0.0..1.0));
+        for j in self.shift.len()..d {
+            let bounded = follower.lower[j].is_finite() && follower.upper[j].is_finite();
+            self.shift.push(bounded.then(|| self.rng.random_range(0.0..1.0)));
         }
         self.spread += 1;
         let ratio = (0..40).fold(2.0, |phi: f64, _| (1.0 + phi).powf(1.0 / (d as f64 + 1.0)));
@@ -114,14 +115,17 @@ impl Pool {
                 let centre = known.first().and_then(|y| y.get(j)).copied().unwrap_or(0.0);
                 let radius = self.settings.radius.max(2.0 * centre.abs());
                 let (mut low, mut high) = (follower.lower[j], follower.upper[j]);
+                if let Some(shift) = self.shift[j] {
+                    let t = shift + self.spread as f64 * ratio.powi(-(j as i32 + 1));
+                    return low + (t - t.floor()) * (high - low).max(0.0);
+                }
                 if !low.is_finite() {
                     low = if high.is_finite() { high.min(centre) - radius } else { centre - radius };
                 }
                 if !high.is_finite() {
                     high = low.max(centre) + radius;
                 }
-                let t = self.shift[j] + self.spread as f64 * ratio.powi(-(j as i32 + 1));
-                low + (t - t.floor()) * (high - low).max(0.0)
+                if low < high { self.rng.random_range(low..=high) } else { low }
             })
             .collect()
     }

@@ -171,7 +171,12 @@ mod tests {
             );
         };
         refused(&mirrlees(), ValueKind::Quadratic, "not known to be convex in y");
-        refused(&mirrlees(), ValueKind::Moreau, "convex in (x, y)");
+        // Convex in x, concave in y.
+        let mut model = Model::new();
+        let x = model.leader("x", 1).within(Bounds::new(0.0, 1.0).unwrap()).unwrap();
+        let y = model.follower("y", 1).within(Bounds::new(0.0, 1.0).unwrap()).unwrap();
+        model.upper(x.sum()).lower(x.norm2sq() - y.norm2sq());
+        refused(&model.build().unwrap(), ValueKind::Moreau, "convex in (x, y)");
         let mut model = Model::new();
         let x = model.leader("x", 1).within(Bounds::new(0.0, 1.0).unwrap()).unwrap();
         let y = model.follower("y", 1).within(Bounds::new(0.0, 1.0).unwrap()).unwrap();

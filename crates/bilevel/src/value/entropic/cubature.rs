@@ -251,8 +251,8 @@ impl Work<'_, '_, '_> {
         let d = self.chart.len();
         self.chart.coordinates(&local.y, &mut self.w);
         let mut centre = [0.0; MOST];
-        for k in 0..d {
-            centre[k] = self.chart.to_unit(k, self.w[k], &self.w);
+        for (k, c) in centre.iter_mut().enumerate().take(d) {
+            *c = self.chart.to_unit(k, self.w[k], &self.w);
         }
         let level = local.value + rise * self.integrand.mu;
         let mut reach = [(1.0, 1.0); MOST];
@@ -268,7 +268,7 @@ impl Work<'_, '_, '_> {
         let below = |work: &mut Self, t: f64| {
             work.u.copy_from_slice(&centre[..work.chart.len()]);
             work.u[k] = centre[k] + sign * t;
-            work.chart.from_unit(&work.u, &mut work.w);
+            work.chart.place(&work.u, &mut work.w);
             work.chart.lift(&work.w, &mut work.y);
             work.nodes += 1;
             work.integrand.value(&work.y) <= level
@@ -307,7 +307,7 @@ impl Work<'_, '_, '_> {
                 self.u[j] = low[j] + (high[j] - low[j]) * rule.nodes[rest % SCREEN];
                 rest /= SCREEN;
             }
-            self.chart.from_unit(&self.u, &mut self.w);
+            self.chart.place(&self.u, &mut self.w);
             self.chart.lift(&self.w, &mut self.y);
             self.nodes += 1;
             let value = self.integrand.value(&self.y);
@@ -342,7 +342,7 @@ impl Work<'_, '_, '_> {
                 weight *= rule.weights[rest % k];
                 rest /= k;
             }
-            let measure = self.chart.from_unit(&self.u, &mut self.w);
+            let measure = self.chart.place(&self.u, &mut self.w);
             self.chart.lift(&self.w, &mut self.y);
             let value = self.integrand.value(&self.y);
             if value.is_nan() {

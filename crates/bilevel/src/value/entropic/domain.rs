@@ -224,6 +224,9 @@ fn hull_box(polyhedron: &Polyhedron, hull: &HullForm) -> (Vec<f64>, Vec<f64>) {
         .unzip()
 }
 
+/// A halfspace: its normal and its bound.
+type Plane = (Vec<f64>, f64);
+
 /// The interval of one coordinate, given those before it.
 #[derive(Clone, Debug)]
 pub(super) enum Section {
@@ -395,7 +398,7 @@ impl Chart {
 
     /// The point of the unit cube as coordinates, and the measure per unit of du. Balls go by angles, w = r sin θ, so
     /// that the square roots of their sections do no harm.
-    pub fn from_unit(&self, u: &[f64], w: &mut [f64]) -> f64 {
+    pub fn place(&self, u: &[f64], w: &mut [f64]) -> f64 {
         let mut measure = 1.0;
         for k in 0..self.len() {
             let (low, high) = self.section(k, w);
@@ -436,14 +439,14 @@ pub(super) fn hull_axis(hull: &HullForm, k: usize) -> Vec<f64> {
 }
 
 /// For each coordinate, the halfspaces on it and those before it that are left when the later ones are eliminated.
-fn eliminated(hull: &HullForm) -> Result<Vec<Vec<(Vec<f64>, f64)>>, String> {
+fn eliminated(hull: &HullForm) -> Result<Vec<Vec<Plane>>, String> {
     let d = hull.normals.cols();
-    let mut planes: Vec<(Vec<f64>, f64)> =
+    let mut planes: Vec<Plane> =
         (0..hull.bounds.len()).map(|i| (hull.normals.row(i).to_vec(), hull.bounds[i])).collect();
     let mut levels = Vec::new();
     for k in (0..d).rev() {
-        let scale = |p: &(Vec<f64>, f64)| p.0.iter().fold(0.0, |a: f64, x| a.max(x.abs()));
-        let on = |p: &(Vec<f64>, f64)| p.0[k].abs() > 1e-12 * scale(p);
+        let scale = |p: &Plane| p.0.iter().fold(0.0, |a: f64, x| a.max(x.abs()));
+        let on = |p: &Plane| p.0[k].abs() > 1e-12 * scale(p);
         let (here, mut rest): (Vec<_>, Vec<_>) = planes.into_iter().partition(on);
         for up in here.iter().filter(|p| p.0[k] > 0.0) {
             for down in here.iter().filter(|p| p.0[k] < 0.0) {

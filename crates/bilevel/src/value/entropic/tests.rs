@@ -153,6 +153,23 @@ fn both_wells_of_a_tie_count() {
 }
 
 #[test]
+fn reported_errors_hold_wherever_x_is() {
+    // Additive recurrences: x from −1.2 to 1.2 (minimisers inside and at bounds, peaks cut by them), mu from 1 to 1e-5.
+    for k in 0..45 {
+        let t = |step: f64| (f64::from(k) * step).fract();
+        let x: Vec<f64> = [0.754_878, 0.569_840, 0.430_160, 0.324_718, 0.245_122].map(|a| 2.4 * t(a) - 1.2).to_vec();
+        let mu = 10f64.powf(-5.0 * t(0.618_034));
+        let sizes: &[usize] = if k % 15 == 0 { &[1, 2, 5] } else { &[1, 2] };
+        for &m in sizes {
+            let bound = if m < 4 { 1e-6 } else { 3e-3 };
+            let (a, b) = (problem(m, m, cube(m), half_square), problem(m, m, cube(m), |x, y| x.dot(y)));
+            check(&format!("A, m = {m}"), &a, &x[..m], mu, bound, &truncated_gaussians(&x[..m], mu));
+            check(&format!("B, m = {m}"), &b, &x[..m], mu, bound, &linear_on_box(&x[..m], mu));
+        }
+    }
+}
+
+#[test]
 fn boxes_of_ten_variables() {
     let x: Vec<f64> = (0..10).map(|j| 0.9 * f64::from(j % 7 - 3) / 3.0 + 0.05).collect();
     let b = problem(10, 10, cube(10), |x, y| x.dot(y));
