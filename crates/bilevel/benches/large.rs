@@ -13,7 +13,10 @@ use rand_chacha::ChaCha8Rng;
 
 fn main() {
     let all = std::env::args().any(|argument| argument == "all");
-    println!("{:<24} {:<22} {:>6} {:<10} {:>16} {:>8} {:>9}", "problem", "method", "starts", "status", "F", "solves", "seconds");
+    println!(
+        "{:<24} {:<22} {:>6} {:<10} {:>16} {:>8} {:>9}",
+        "problem", "method", "starts", "status", "F", "solves", "seconds"
+    );
     for (rows, features) in [(20, 40), (40, 80), (50, 160), (80, 320)] {
         for method in ["smoothed-value", "augmented-lagrangian", "projected-gradient"] {
             run(rows, features, Some(method), 1);

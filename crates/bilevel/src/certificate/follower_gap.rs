@@ -132,7 +132,17 @@ fn in_parts(
             let (value, gap) = (f64::NEG_INFINITY, f64::INFINITY);
             let by = "descent without end".to_string();
             let (distance, nearest, converged) = (f64::INFINITY, None, false);
-            return Some(FollowerCheck { value, y: far.y, gap, converged, nearest, distance, solves, by, unbounded: true });
+            return Some(FollowerCheck {
+                value,
+                y: far.y,
+                gap,
+                converged,
+                nearest,
+                distance,
+                solves,
+                by,
+                unbounded: true,
+            });
         }
         for other in [far.y, near.y.clone()] {
             let bound = bounded(&mut at, &mut whole, x, &other);

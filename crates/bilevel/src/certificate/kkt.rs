@@ -5,9 +5,9 @@ use bilevel_linalg::{Dense, vector};
 
 use crate::nlp::{Frame, Nlp, Normals, unit};
 use crate::problem::{At, Failures, FunctionEvaluator, NamedValues, Problem};
+use crate::set::ConvexSet;
 use crate::smooth::{Family, Smoothing};
 use crate::solution::KktPoint;
-use crate::set::ConvexSet;
 use crate::upper::{Levels, SmoothedPoint, ValueFunctionProgramme};
 use crate::value::ValueModel;
 

@@ -70,7 +70,8 @@ pub fn separate(objective: &Expr, bounds: &VariableBounds) -> Option<Separated> 
     if structure.is_smooth(root, Block::Follower) {
         return None;
     }
-    let mut walk = Walk { structure: &structure, exprs: rebuilt(objective, &structure), smooth: None, found: Vec::new() };
+    let mut walk =
+        Walk { structure: &structure, exprs: rebuilt(objective, &structure), smooth: None, found: Vec::new() };
     walk.term(root, &objective.graph().constant(1.0))?;
     let smooth = walk.smooth.unwrap_or_else(|| objective.graph().constant(0.0));
     let (smooth, maps) = without_products(&smooth, bounds.follower().len())?;
@@ -306,10 +307,9 @@ mod tests {
             let h: Vec<f64> = match &penalty.kind {
                 PenaltyKind::Abs => argument.iter().map(|v| v.abs()).collect(),
                 PenaltyKind::Power(p) => argument.iter().map(|v| v.abs().powf(*p)).collect(),
-                PenaltyKind::Groups(starts) => starts
-                    .windows(2)
-                    .map(|w| argument[w[0]..w[1]].iter().map(|v| v * v).sum::<f64>().sqrt())
-                    .collect(),
+                PenaltyKind::Groups(starts) => {
+                    starts.windows(2).map(|w| argument[w[0]..w[1]].iter().map(|v| v * v).sum::<f64>().sqrt()).collect()
+                }
             };
             let tape = Tape::compile(std::slice::from_ref(&penalty.weight), x.len(), y.len()).unwrap();
             let mut weights = vec![0.0; penalty.weight.shape().len()];

@@ -212,7 +212,8 @@ mod tests {
             let found = branches(&mut at, &[]);
             let best = &found[0];
             assert!(best.y[1] < -1.0);
-            let on_grid = (0..60_001).map(|k| f64::from(k) * 1e-4 - 3.0).map(|y| (y - x) * (y - x) / 2.0 + y.abs().sqrt());
+            let on_grid =
+                (0..60_001).map(|k| f64::from(k) * 1e-4 - 3.0).map(|y| (y - x) * (y - x) / 2.0 + y.abs().sqrt());
             let least = on_grid.fold(f64::INFINITY, f64::min);
             let other = (best.y[1] + 2.0).powi(2) / 2.0 + best.y[1].abs().sqrt();
             assert!(best.value - other <= least + 1e-12, "{x}: {}", best.value - other);

@@ -210,11 +210,8 @@ impl Composite {
 
 impl Map {
     fn new(map: &LinearMap, m: usize, first: &mut usize) -> Self {
-        let (rows, _) = if map.transpose {
-            (map.matrix.cols(), map.matrix.rows())
-        } else {
-            (map.matrix.rows(), map.matrix.cols())
-        };
+        let (rows, _) =
+            if map.transpose { (map.matrix.cols(), map.matrix.rows()) } else { (map.matrix.rows(), map.matrix.cols()) };
         let columns = match (&map.matrix, map.transpose) {
             (matrix, true) => matrix.clone(),
             (Matrix::Dense(a), false) => Matrix::from(a.transpose()),

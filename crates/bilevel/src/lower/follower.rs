@@ -82,7 +82,18 @@ impl Follower {
         };
         let alone = side.constraints.is_empty() && size == m;
         let set_alone = alone.then(|| side.set.clone());
-        Self { n, m, objective, lower, upper, system: builder.build(), set_alone, composite: None, branches: None, lifted }
+        Self {
+            n,
+            m,
+            objective,
+            lower,
+            upper,
+            system: builder.build(),
+            set_alone,
+            composite: None,
+            branches: None,
+            lifted,
+        }
     }
 
     /// Completes y to ỹ: epigraph variables at their smallest feasible values, variables of sets at the middle of their

@@ -184,7 +184,11 @@ fn group_violation(members: &[usize], y: &[f64], gradient: &[f64], abs: &[f64], 
         return (soft.sqrt() - weight).max(0.0);
     }
     let entry = |&j: &usize| {
-        if y[j] == 0.0 { soft(gradient[j], abs[j]) } else { gradient[j] + abs[j] * y[j].signum() + weight * y[j] / norm }
+        if y[j] == 0.0 {
+            soft(gradient[j], abs[j])
+        } else {
+            gradient[j] + abs[j] * y[j].signum() + weight * y[j] / norm
+        }
     };
     members.iter().map(entry).fold(0.0, |a: f64, v| a.max(v.abs()))
 }

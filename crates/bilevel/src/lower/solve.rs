@@ -1,8 +1,8 @@
 //! Local solves of the follower's problem, by the interior-point method, with warm starts and counted work.
 
 use super::composite::CompositeAt;
-use super::{Follower, FollowerProgram, Meter, Regulariser, accelerated, newton, proximal};
 use super::stiff::StiffAndSoft;
+use super::{Follower, FollowerProgram, Meter, Regulariser, accelerated, newton, proximal};
 use crate::nlp::{self, Multipliers, interior_point};
 use crate::problem::Failures;
 use crate::set::Set;
@@ -125,7 +125,13 @@ impl<'a> LowerSolver<'a> {
         }
         let m = at.composite().m();
         let (lower, upper) = at.composite().bounds();
-        let settings = newton::Settings { tolerance: 1e-10, max_iterations: 100, dense: LARGE, lower, upper };
+        let settings = newton::Settings {
+            tolerance: if m > LARGE { 1e-8 } else { 1e-10 },
+            max_iterations: 100,
+            dense: LARGE,
+            lower,
+            upper,
+        };
         let weight = self.program.regulariser_weight();
         let mut preconditioner = StiffAndSoft::new(at, smoothing, weight);
         let found = newton::minimise(&mut self.program, &start[..m], &settings, &mut preconditioner);

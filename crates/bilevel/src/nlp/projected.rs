@@ -244,7 +244,8 @@ impl State {
         for ((step, change), (weight, curvature)) in self.pairs.iter().zip(weights.into_iter().rev()) {
             if curvature > 0.0 {
                 let held = &self.held;
-                let back: f64 = change.iter().zip(&self.direction).zip(held).filter(|(_, h)| !**h).map(|((c, d), _)| c * d).sum();
+                let back: f64 =
+                    change.iter().zip(&self.direction).zip(held).filter(|(_, h)| !**h).map(|((c, d), _)| c * d).sum();
                 let factor = weight - back / curvature;
                 self.direction.iter_mut().zip(step).for_each(|(d, s)| *d += factor * s);
             }

@@ -45,7 +45,10 @@ pub fn follow_branches<'a>(
         programme.frame.constraint_lower = vec![f64::NEG_INFINITY; programme.others.len()];
         programme.frame.constraint_upper = vec![0.0; programme.others.len()];
         let mut z = x.to_vec();
-        z.extend((x.len()..programme.frame.lower.len()).map(|j| programme.frame.lower[j].max(0.0).min(programme.frame.upper[j])));
+        z.extend(
+            (x.len()..programme.frame.lower.len())
+                .map(|j| programme.frame.lower[j].max(0.0).min(programme.frame.upper[j])),
+        );
         let settings = sqp::Settings { max_iterations: 60, progress_tolerance: 1e-13, ..sqp::Settings::default() };
         let ended = sqp::solve_with(&mut programme, &z, &settings, Some(&mut |_| !stop()));
         let x = ended.z[..follower.n].to_vec();

@@ -28,6 +28,6 @@ pub use branches::{branch_residual, follow_branches};
 pub use implicit::implicit;
 pub use leader::Leader;
 pub use polish::{PolishSettings, Polished, optimality_residual, polish};
-pub use reduced::{Followed, reduced, reduced_residual, reducible};
 pub use programme::{ValueFunctionProgramme, joint_frame};
+pub use reduced::{Followed, reduced, reduced_residual, reducible};
 pub use smoothed_value::{Candidate, Levels, Method, Run, Schedule, SmoothedPoint, SmoothedValue};

@@ -393,7 +393,8 @@ mod tests {
         assert!(residual(1.0) < 1e-12, "{}", residual(1.0));
         assert!((residual(0.5) - 0.5).abs() < 1e-9 && (residual(2.0) - 0.5 / 3.0).abs() < 1e-9);
         let found =
-            reduced(set, leader, follower, (&[0.2], &[0.8]), &Failures::default(), &Meter::unlimited(), &|| false).unwrap();
+            reduced(set, leader, follower, (&[0.2], &[0.8]), &Failures::default(), &Meter::unlimited(), &|| false)
+                .unwrap();
         assert!((found.x[0] - 1.0).abs() < 1e-6, "{found:?}");
     }
 }

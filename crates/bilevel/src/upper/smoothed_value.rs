@@ -2,8 +2,11 @@
 //! point of (VFP_epsilon^mu) by SQP from the last one (Remark 2.16); then the polish to follower gap 0.
 
 use super::matrix_free::MatrixFree;
+use super::{
+    Leader, PolishSettings, Polished, ValueFunctionProgramme, follow_branches, implicit, optimality_residual, polish,
+    reduced, reducible,
+};
 use super::{augmented_lagrangian, projected_gradient};
-use super::{Leader, PolishSettings, Polished, ValueFunctionProgramme, follow_branches, implicit, optimality_residual, polish, reduced, reducible};
 use crate::lower::{Follower, LowerSolution, LowerSolver, LowerStatus, Meter, Regulariser};
 use crate::nlp::{self, sqp};
 use crate::observe::{Observer, Stage};
@@ -34,13 +37,19 @@ impl Schedule {
     }
 
     fn levels(mu: &[f64], variables: usize) -> Self {
-        let last = if variables > FEW { 1e-4 } else { 0.0 };
+        let last = match variables {
+            0..=FEW => 0.0,
+            _ if variables <= MANY => 1e-4,
+            _ => 1e-2,
+        };
         Self(mu.iter().filter(|&&mu| mu >= last).map(|&mu| (mu, mu)).collect())
     }
 }
 
 /// Number of variables of both levels up to which the smallest levels are affordable.
 const FEW: usize = 20;
+/// Number of variables of both levels beyond which one more level is left out.
+const MANY: usize = 2000;
 
 /// Both forms of a problem's levels that the method works with.
 #[derive(Clone, Debug)]
@@ -237,12 +246,7 @@ impl<'a> SmoothedValue<'a> {
     }
 
     /// z = (x, y, auxiliary variables): the start, with y projected onto S_mu(x) unless it is an epsilon-answer already.
-    fn start(
-        &self,
-        start: (&[f64], &[f64]),
-        programme: &mut ValueFunctionProgramme<'a>,
-        run: &mut Run,
-    ) -> Vec<f64> {
+    fn start(&self, start: (&[f64], &[f64]), programme: &mut ValueFunctionProgramme<'a>, run: &mut Run) -> Vec<f64> {
         let (n, follower, leader) = (self.problem.n(), &self.levels.follower, &self.levels.leader);
         let mut x = vec![0.0; n];
         self.problem.leader().set.project(start.0, &mut x);

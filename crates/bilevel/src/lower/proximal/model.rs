@@ -37,13 +37,7 @@ pub struct Model<'a> {
 }
 
 impl<'a> Model<'a> {
-    pub fn new(
-        at: &CompositeAt<'_>,
-        y: &[f64],
-        gradient: &[f64],
-        variables: &[usize],
-        hessian: &'a Dense,
-    ) -> Self {
+    pub fn new(at: &CompositeAt<'_>, y: &[f64], gradient: &[f64], variables: &[usize], hessian: &'a Dense) -> Self {
         let composite = at.composite();
         let Weights { abs, group, .. } = at.weights();
         let (lower, upper) = composite.bounds();
@@ -144,10 +138,8 @@ impl<'a> Model<'a> {
     fn descend_group(&mut self, g: usize) -> f64 {
         let (members, weight) = &self.groups[g];
         let curvature = self.steepest[g];
-        let mut new: Vec<f64> = members
-            .iter()
-            .map(|&a| soft(self.z[a] - self.slope[a] / curvature, self.abs[a] / curvature))
-            .collect();
+        let mut new: Vec<f64> =
+            members.iter().map(|&a| soft(self.z[a] - self.slope[a] / curvature, self.abs[a] / curvature)).collect();
         let size = new.iter().map(|v| v * v).sum::<f64>().sqrt();
         let kept = if size > 0.0 { (1.0 - weight / curvature / size).max(0.0) } else { 0.0 };
         new.iter_mut().for_each(|v| *v *= kept);
@@ -225,8 +217,7 @@ impl<'a> Model<'a> {
     fn newton_direction(&self, free: &[usize]) -> Option<Vec<f64>> {
         let k = free.len();
         let mut matrix = Dense::from_fn(k, k, |a, b| self.hessian[(free[a], free[b])]);
-        let mut direction: Vec<f64> =
-            free.iter().map(|&a| -self.slope[a] - self.abs[a] * sign(self.z[a])).collect();
+        let mut direction: Vec<f64> = free.iter().map(|&a| -self.slope[a] - self.abs[a] * sign(self.z[a])).collect();
         for (members, weight) in &self.groups {
             let size = norm(members, &self.z);
             if size == 0.0 {
