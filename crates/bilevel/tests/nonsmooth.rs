@@ -100,7 +100,7 @@ fn half_power_with_an_answer_that_is_exactly_zero() -> Result<(), ModelError> {
 
 #[test]
 fn many_features_without_dense_matrices() -> Result<(), ModelError> {
-    let (rows, features) = (20, 400);
+    let (rows, features) = (15, 160);
     let noise = |k: usize| ((k.wrapping_mul(2_654_435_761) >> 7) % 2000) as f64 / 1000.0 - 1.0;
     let matrix = |seed: usize| Dense::from_fn(rows, features, |i, j| noise(seed + i * features + j));
     let mut model = Model::new();

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use bilevel::certificate::{self, TheorySettings};
 use bilevel::expr::structure::Convexity;
 use bilevel::problem::{Attitude, Problem, Side};
-use bilevel::solve::{Analysis, DerivativeCheck, FollowerConvexity, check_derivatives};
+use bilevel::solve::{Analysis, DerivativeCheck, FollowerConvexity, Options, check_derivatives};
+use bilevel::upper::Method;
 
 use super::consistency;
 use crate::options::RunOptions;
 use crate::place::place;
-
 use crate::{Failure, deliver, report};
 
 /// What `check` takes.
@@ -71,6 +71,10 @@ fn structure(out: &mut String, problem: &Problem, analysis: &Analysis) {
     line(out, "leader's F", smooth(analysis.leader_smooth));
     let exact = match (&analysis.levels.exact_follower, analysis.smooth) {
         (_, true) => "smooth in y",
+        _ if analysis.levels.follower.composite.is_some() => {
+            "nonsmooth in y; solved exactly, as a smooth part and norms"
+        }
+        _ if analysis.levels.follower.branches.is_some() => "nonsmooth in y; powers below 1, solved support by support",
         (Some(_), false) => "nonsmooth in y; solved exactly in epigraph form",
         (None, false) => "nonsmooth in y, not in epigraph form: solved with smoothing",
     };
@@ -103,7 +107,12 @@ fn structure(out: &mut String, problem: &Problem, analysis: &Analysis) {
     line(out, "theory", &theory(analysis));
     let model =
         if analysis.levels.convex { "quadratic regularisation of v" } else { "v by a pool of local minimisers" };
-    line(out, "method", &format!("smoothed-value: {model}, SQP with mu and epsilon going to 0, polish"));
+    let method = match Options::default().stages(problem.n() + problem.m()) {
+        Method::Sqp => "smoothed-value: SQP",
+        Method::AugmentedLagrangian => "augmented-lagrangian: no dense matrices",
+        Method::ProjectedGradient => "projected-gradient",
+    };
+    line(out, "method", &format!("{method}; {model}, mu and epsilon going to 0, then the finishing step"));
 }
 
 /// Which theorem covers the value model, and what of it is only assumed.

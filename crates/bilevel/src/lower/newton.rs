@@ -223,3 +223,49 @@ impl Step {
         free.iter().map(|&j| self.residual[j] * self.scaled[j]).sum()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expr::Matrix;
+    use crate::lower::{Follower, Regulariser};
+    use crate::nlp::interior_point;
+    use crate::problem::{Failures, Model};
+    use crate::set::Bounds;
+    use crate::smooth::{Chks, Smoothing};
+
+    /// No preconditioner.
+    struct Plain;
+
+    impl Preconditioner for Plain {
+        fn prepare(&mut self, _: &[f64]) {}
+        fn apply(&mut self, r: &[f64], out: &mut [f64]) {
+            out.copy_from_slice(r);
+        }
+    }
+
+    #[test]
+    fn as_the_interior_point_method() {
+        let mut model = Model::new();
+        let x = model.leader("x", 1).within(Bounds::new(0.0, 1.0).unwrap()).unwrap();
+        let y = model.follower("y", 6).within(Bounds::new(-0.3, 2.0).unwrap()).unwrap();
+        let a = Matrix::from(Dense::from_fn(9, 6, |i, j| ((i * 5 + j * 7) % 13) as f64 / 6.0 - 1.0));
+        let b = x.graph().constant_vector(&[1.0, -2.0, 0.5, 0.3, -0.8, 1.4, 0.2, -0.6, 0.9]);
+        let lower = (&a * &y - b).norm2sq() / 2.0 + x.sum() * y.norm1();
+        let problem = model.upper(x.sum()).lower(lower).build().unwrap();
+        let follower = Follower::direct(&problem);
+        let mut programme = FollowerProgram::new(&follower, &Failures::default());
+        let regulariser = Regulariser { weight: 1e-3, centre: vec![0.1; 6] };
+        for mu in [1.0, 1e-2, 1e-4] {
+            programme.fix(&[0.7], Smoothing::new(&Chks, mu), &regulariser);
+            let expected = interior_point::solve(&mut programme, &[0.5; 6], &interior_point::Settings::default());
+            for dense in [0, 6] {
+                let (lower, upper) = (&follower.lower[..], &follower.upper[..]);
+                let settings = Settings { tolerance: 1e-10, max_iterations: 200, dense, lower, upper };
+                let found = minimise(&mut programme, &[0.5; 6], &settings, &mut Plain);
+                assert!(found.residual <= 1e-9, "{mu} {dense}: {}", found.residual);
+                assert!((found.value - expected.objective).abs() < 1e-8, "{} {}", found.value, expected.objective);
+            }
+        }
+    }
+}

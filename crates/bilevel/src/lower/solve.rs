@@ -127,7 +127,13 @@ impl<'a> LowerSolver<'a> {
         }
         let m = at.composite().m();
         let (lower, upper) = at.composite().bounds();
-        let settings = newton::Settings { tolerance: 1e-10, max_iterations: 100, dense: LARGE, lower, upper };
+        let settings = newton::Settings {
+            tolerance: if m > LARGE { 1e-8 } else { 1e-10 },
+            max_iterations: 100,
+            dense: LARGE,
+            lower,
+            upper,
+        };
         let weight = self.program.regulariser_weight();
         let mut preconditioner = StiffAndSoft::new(at, smoothing, weight);
         let found = newton::minimise(&mut self.program, &start[..m], &settings, &mut preconditioner);

@@ -79,7 +79,7 @@ const LARGE: usize = 150;
 
 impl Options {
     /// How the stages of the value-function programme are solved, for this many variables of both levels.
-    pub(super) fn stages(&self, variables: usize) -> Method {
+    pub fn stages(&self, variables: usize) -> Method {
         match self.method.as_deref() {
             Some("augmented-lagrangian") => Method::AugmentedLagrangian,
             Some("projected-gradient") => Method::ProjectedGradient,

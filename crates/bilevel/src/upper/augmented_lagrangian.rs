@@ -20,11 +20,13 @@ pub struct Settings {
     pub max_updates: usize,
     /// Iterations of all inner solves together at most.
     pub max_iterations: usize,
+    /// Iterations over y alone before each inner solve: v(x) stays as it is, so that they cost no lower solve.
+    pub y_iterations: usize,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { tolerance: 1e-7, max_updates: 25, max_iterations: 600 }
+        Self { tolerance: 1e-7, max_updates: 25, max_iterations: 600, y_iterations: 0 }
     }
 }
 
@@ -32,8 +34,8 @@ impl Settings {
     /// For a stage at this level and so many variables: a stage need not be solved more accurately than its level, and
     /// where every iteration costs a large lower solve, what is left to do is left to the finishing step.
     pub fn stage(mu: f64, variables: usize) -> Self {
-        let max_iterations = if variables > MANY { 40 } else { 200 };
-        Self { tolerance: (1e-2 * mu).clamp(1e-6, 1e-3), max_updates: 15, max_iterations }
+        let (max_updates, max_iterations, y_iterations) = if variables > MANY { (4, 12, 40) } else { (15, 200, 0) };
+        Self { tolerance: (1e-2 * mu).clamp(1e-6, 1e-3), max_updates, max_iterations, y_iterations }
     }
 }
 
@@ -93,6 +95,15 @@ pub fn solve(
             ..projected::Settings::default()
         };
         let region = lagrangian.programme.region.clone();
+        if settings.y_iterations > 0
+            && let Some(fixed) = lagrangian.programme.leader_point(&z)
+        {
+            let only = projected::Settings { max_iterations: settings.y_iterations, ..inner };
+            let moved = projected::minimise(&mut lagrangian, &fixed.region(), &z, &only, proceed);
+            if moved.value.is_finite() {
+                z = moved.z;
+            }
+        }
         let found = projected::minimise(&mut lagrangian, &region, &z, &inner, proceed);
         used += found.iterations;
         residual = found.residual;

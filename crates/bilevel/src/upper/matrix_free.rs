@@ -9,6 +9,7 @@
 use super::ValueFunctionProgramme;
 use crate::nlp::projected::Region;
 use crate::problem::{At, Constraint, Failures, FunctionEvaluator, Problem};
+use crate::set::{Bounds, Set};
 
 /// The programme of a stage.
 pub struct MatrixFree<'p, 'a> {
@@ -17,8 +18,22 @@ pub struct MatrixFree<'p, 'a> {
     lower: FunctionEvaluator<'p>,
     constraints: Vec<(FunctionEvaluator<'p>, bool)>,
     n: usize,
+    follower_set: &'p Set,
     /// The region X x Y.
     pub region: Region<'p>,
+}
+
+/// A point of X with Y, where y alone moves.
+pub struct LeaderPoint<'p> {
+    x: Set,
+    follower: &'p Set,
+}
+
+impl LeaderPoint<'_> {
+    /// {x} x Y.
+    pub fn region(&self) -> Region<'_> {
+        Region::new(vec![&self.x, self.follower])
+    }
 }
 
 impl<'p, 'a> MatrixFree<'p, 'a> {
@@ -34,8 +49,16 @@ impl<'p, 'a> MatrixFree<'p, 'a> {
             lower: evaluator(&follower.objective),
             constraints: leader.constraints.iter().chain(&follower.constraints).map(constraint).collect(),
             n,
+            follower_set: &follower.set,
             region: Region::new(vec![&leader.set, &follower.set]),
         }
+    }
+
+    /// The x of z = (x, y) as a set of its own; none if it is no point.
+    pub fn leader_point(&self, z: &[f64]) -> Option<LeaderPoint<'p>> {
+        let x = z[..self.n].to_vec();
+        let x = Set::from(Bounds::from_vectors(x.clone(), x).ok()?);
+        Some(LeaderPoint { x, follower: self.follower_set })
     }
 
     /// Which components are equalities; the value-function constraint is the last one.

@@ -48,13 +48,19 @@ impl Schedule {
     }
 
     fn levels(mu: &[f64], variables: usize) -> Self {
-        let last = if variables > FEW { 1e-4 } else { 0.0 };
+        let last = match variables {
+            0..=FEW => 0.0,
+            _ if variables <= MANY => 1e-4,
+            _ => 1e-2,
+        };
         Self(mu.iter().filter(|&&mu| mu >= last).map(|&mu| (mu, mu)).collect())
     }
 }
 
 /// Number of variables of both levels up to which the smallest levels are affordable.
 const FEW: usize = 20;
+/// Number of variables of both levels beyond which one more level is left out.
+const MANY: usize = 2000;
 
 /// Both forms of a problem's levels that the method works with.
 #[derive(Clone, Debug)]
