@@ -50,10 +50,7 @@ fn a_worst_case_without_bound_is_unbounded() -> Result<(), ModelError> {
     let mut model = Model::new();
     let x = model.leader("x", 1).within(Bounds::new(-5.0, 5.0)?)?;
     let y = model.follower("y", 2).free()?;
-    let problem = model
-        .upper((&x - 1.0).square().sum() + y.norm2sq())
-        .lower((y.sum() - x.sum()).square())
-        .build()?;
+    let problem = model.upper((&x - 1.0).square().sum() + y.norm2sq()).lower((y.sum() - x.sum()).square()).build()?;
     assert_eq!(problem.solve(&pessimistic()).status, Status::Unbounded);
     Ok(())
 }
@@ -64,11 +61,7 @@ fn all_answers_have_to_satisfy_a_pessimists_constraints() -> Result<(), ModelErr
     let mut model = Model::new();
     let x = model.leader("x", 1).within(Bounds::new(0.0, 3.0)?)?;
     let y = model.follower("y", 1).within(Bounds::new(0.0, 1.0)?)?;
-    let problem = model
-        .upper(x.sum())
-        .lower((&y * 0.0).sum())
-        .upper_subject_to((&x + &y).at_least(1.0))
-        .build()?;
+    let problem = model.upper(x.sum()).lower((&y * 0.0).sum()).upper_subject_to((&x + &y).at_least(1.0)).build()?;
     let solution = problem.solve(&pessimistic());
     assert!((solution.upper.unwrap_or(f64::NAN) - 1.0).abs() < 1e-5, "{solution:?}");
     Ok(())

@@ -93,13 +93,7 @@ pub fn first_x(problem: &Problem, analysis: &Analysis) -> Vec<f64> {
 }
 
 /// About `count` points spread over X: evenly in one dimension, random points in more.
-pub fn spread_over_x(
-    problem: &Problem,
-    analysis: &Analysis,
-    first: &[f64],
-    count: usize,
-    seed: u64,
-) -> Vec<Vec<f64>> {
+pub fn spread_over_x(problem: &Problem, analysis: &Analysis, first: &[f64], count: usize, seed: u64) -> Vec<Vec<f64>> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let (set, bounds) = (&problem.leader().set, analysis.bounds.leader());
     let mut points = vec![first.to_vec()];

@@ -51,7 +51,8 @@ impl<'a> Penalised<'a> {
             for k in 0..function.len() {
                 for &negative in signs {
                     let part = problem.with_leader_objective(function, k, negative);
-                    let part = part.ok_or_else(|| format!("the worst case of `{}` is not handled", constraint.label))?;
+                    let part =
+                        part.ok_or_else(|| format!("the worst case of `{}` is not handled", constraint.label))?;
                     worst.push(Hyper::new(&part, Attitude::Pessimistic, settings));
                 }
             }

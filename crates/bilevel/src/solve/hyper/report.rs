@@ -196,13 +196,7 @@ fn nearest(seen: &[Sample], x: &[f64], count: usize, radius: f64) -> Vec<Vec<f64
     points.into_iter().take(count).map(|s| s.x.clone()).collect()
 }
 
-fn status(
-    search: &Search<'_>,
-    phi: &Penalised<'_>,
-    answer: &Answer,
-    solution: &mut Solution,
-    remark: Option<String>,
-) {
+fn status(search: &Search<'_>, phi: &Penalised<'_>, answer: &Answer, solution: &mut Solution, remark: Option<String>) {
     let options = search.options;
     let eta = options.follower_tolerance;
     if eta > 0.0 && matches!(solution.status, Status::Stuck | Status::Relaxed) {
@@ -218,9 +212,10 @@ fn status(
     }
     let violation = phi.violation(&answer.best.x);
     if violation > 1e-6 * answer.best.x.iter().fold(1.0, |a: f64, v| a.max(v.abs())) {
-        solution.status = Status::Infeasible;
-        solution.message =
-            format!("an answer of the follower violates the leader's constraints by {violation:.1e} wherever it was tried");
+        solution.status = Status::Stuck;
+        solution.message = format!(
+            "an answer of the follower violates the leader's constraints by {violation:.1e} wherever it was tried"
+        );
         return;
     }
     let sense = search.problem.leader().sense;
@@ -241,9 +236,11 @@ fn status(
     let found = if answer.sampled { "the point rests on a search by samples; " } else { "" };
     let remark = remark.map(|text| format!("; {text}")).unwrap_or_default();
     let (status, text) = match &solution.certificate.stationarity {
-        _ if search.problem.n() == 0 => (Status::Solved, format!("the leader has no variables: y is the {kind} answer")),
+        _ if search.problem.n() == 0 => {
+            (Status::Solved, format!("the leader has no variables: y is the {kind} answer found"))
+        }
         Some(s) if s.residual <= options.tolerance && s.rigor != Rigor::Estimated => {
-            (Status::Solved, format!("{found}stationary, y is the {kind} answer{remark}"))
+            (Status::Solved, format!("{found}stationary, y is the {kind} answer found{remark}"))
         }
         Some(s) => (Status::Feasible, format!("{found}stationarity bound {:.1e}{remark}", s.residual)),
         None => (Status::Feasible, format!("{found}no stationarity bound{remark}")),

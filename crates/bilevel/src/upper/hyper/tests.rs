@@ -43,8 +43,7 @@ fn bundle_ends_where_a_fresh_certificate_agrees() {
             assert_eq!(ending, Ending::Stationary, "{kind:?} {n} {seed}");
             let best = oracle.best().unwrap();
             let near: Vec<Vec<f64>> = oracle.seen().rev().take(n + 4).map(|s| s.x.clone()).collect();
-            let settings =
-                MoreauSettings { modulus: None, tolerance: 1e-3, accuracy: ACCURACY, limit: 300, seed };
+            let settings = MoreauSettings { modulus: None, tolerance: 1e-3, accuracy: ACCURACY, limit: 300, seed };
             let check = moreau(&phi, &set, &best.x, &near, &settings).unwrap();
             assert!(check.bound <= 2e-3 && !check.alarm, "{kind:?} {n} {seed}: {check:?}");
         }
@@ -131,7 +130,8 @@ fn the_estimator_of_izom_on_sphere_and_ball() {
             izom(&mut oracle, &whole(n), &[0.0; 3], &settings, &Workers::new(1), &mut |x| iterates.push(x.to_vec()));
             // The literal step is eta G; the practical one is c G √n/‖G‖, from which G is not to be had: use its values.
             let seen: Vec<&Sample> = oracle.seen().collect();
-            let u: Vec<f64> = seen[0].x.iter().zip(&seen[1].x).map(|(a, b)| (a - b) / (2.0 * settings.delta())).collect();
+            let u: Vec<f64> =
+                seen[0].x.iter().zip(&seen[1].x).map(|(a, b)| (a - b) / (2.0 * settings.delta())).collect();
             let g = n as f64 / (2.0 * settings.delta()) * (seen[0].value - seen[1].value);
             mean.iter_mut().zip(&u).for_each(|(m, u)| *m += g * u / count as f64);
             if literal {
