@@ -12,7 +12,7 @@ mod local;
 mod objective;
 mod report;
 
-use super::{Analysis, Options, Watch, portfolio, without_point};
+use super::{Analysis, Options, Watch, global, portfolio, without_point};
 use crate::evaluate::Workers;
 use crate::hyper::{HyperFailure, HyperSettings};
 use crate::problem::{Attitude, Failures, Problem};
@@ -69,6 +69,9 @@ pub fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solutio
     if let Some(message) = failures.first() {
         solution.status = Status::Numerical;
         solution.message = format!("a user's function failed: {message}");
+    } else if options.global && options.follower_tolerance == 0.0 {
+        // No tolerance: a bound over all bilevel-feasible points bounds the worst cases too.
+        return global::close(problem, &analysis, options, watch, &failures, solution);
     }
     solution
 }

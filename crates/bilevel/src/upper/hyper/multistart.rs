@@ -1,9 +1,9 @@
 //! Many local runs, in rounds of fixed size so that the result does not depend on the number of threads.
 //!
-//! The first start is the user's. One in four of the others is a random point of X, three in four are hops:
-//! the best point so far with one or a few of its coordinates moved far. On an objective with many wells of similar shape, hops find
-//! better wells far sooner than fresh starts do. A run starts with the curvature that the last round learnt, and explores
-//! to a coarse tolerance; only the best points are then refined.
+//! The first start is the user's. One in four of the others is a random point of X, three in four are hops: the best point
+//! so far with one or a few of its coordinates moved far, mostly towards 0 and beyond. On an objective with many wells of
+//! similar shape, hops find better wells far sooner than fresh starts do. A run starts with the curvature that the last
+//! round learnt, and explores to a coarse tolerance; only the best points are then refined.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -180,7 +180,6 @@ fn hop(set: &Set, bounds: &[Range], best: &[f64], k: usize, rng: &mut ChaCha8Rng
         let Some(j) = (n > 0).then(|| if part == 0 { k % n } else { rng.random_range(0..n) }) else { break };
         let width = bounds.get(j).filter(|r| r.is_finite()).map_or(f64::INFINITY, |r| 0.5 * (r.upper() - r.lower()));
         let length = (2.0 * size * (0.5 + normal(rng).abs())).min(width);
-        // Towards the middle of what the best point spans, more often than away from it.
         let sign = if rng.random::<f64>() < 0.75 { -free[j].signum() } else { free[j].signum() };
         free[j] += sign * length;
     }
