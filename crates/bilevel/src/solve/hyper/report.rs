@@ -212,11 +212,7 @@ fn status(search: &Search<'_>, phi: &Penalised<'_>, answer: &Answer, solution: &
     }
     let violation = phi.violation(&answer.best.x);
     if violation > 1e-6 * answer.best.x.iter().fold(1.0, |a: f64, v| a.max(v.abs())) {
-<<<<<<< HEAD
-        solution.status = Status::Infeasible;
-=======
         solution.status = Status::Stuck;
->>>>>>> hypermethods
         solution.message = format!(
             "an answer of the follower violates the leader's constraints by {violation:.1e} wherever it was tried"
         );
@@ -241,11 +237,7 @@ fn status(search: &Search<'_>, phi: &Penalised<'_>, answer: &Answer, solution: &
     let remark = remark.map(|text| format!("; {text}")).unwrap_or_default();
     let (status, text) = match &solution.certificate.stationarity {
         _ if search.problem.n() == 0 => {
-<<<<<<< HEAD
-            (Status::Solved, format!("the leader has no variables: y is the {kind} answer"))
-=======
             (Status::Solved, format!("the leader has no variables: y is the {kind} answer found"))
->>>>>>> hypermethods
         }
         Some(s) if s.residual <= options.tolerance && s.rigor != Rigor::Estimated => {
             (Status::Solved, format!("{found}stationary, y is the {kind} answer found{remark}"))
