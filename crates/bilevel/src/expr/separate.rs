@@ -221,8 +221,8 @@ fn entries(nodes: &[Node], id: NodeId) -> Option<Vec<Entry>> {
             Some(parts?.concat())
         }
         Op::Mul => match (constant(nodes, node.args[0]), constant(nodes, node.args[1])) {
-            (Some(factor), None) => scaled(of(1)?, node.shape, |k| factor(k)),
-            (None, Some(factor)) => scaled(of(0)?, node.shape, |k| factor(k)),
+            (Some(factor), None) => scaled(of(1)?, node.shape, factor),
+            (None, Some(factor)) => scaled(of(0)?, node.shape, factor),
             _ => None,
         },
         Op::Div => {

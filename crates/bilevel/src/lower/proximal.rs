@@ -63,6 +63,7 @@ const ROUNDING: f64 = 1e-13;
 pub fn minimise(at: &mut CompositeAt<'_>, start: &[f64], settings: &Settings) -> Found {
     let (lower, upper) = at.composite().bounds();
     let mut y: Vec<f64> = start.iter().zip(lower.iter().zip(upper)).map(|(y, (&l, &u))| y.max(l).min(u)).collect();
+    thin(at, &mut y);
     let mut gradient = vec![0.0; y.len()];
     let mut hessian = Dense::zeros(0, 0);
     let mut value = at.gradient(&y, &mut gradient) + at.penalty(&y);
@@ -92,6 +93,25 @@ pub fn minimise(at: &mut CompositeAt<'_>, start: &[f64], settings: &Settings) ->
         at.gradient(&y, &mut gradient);
     };
     Found { unbounded: norm_inf(&y) > FAR, y, value, residual, iterations }
+}
+
+/// Starts with more nonzero entries than this are dense: points of a smoothed programme, or random ones.
+const DENSE_START: usize = 300;
+/// Entries of a dense start that are kept.
+const KEPT: usize = 100;
+
+/// Keeps only the largest entries of a dense start where a penalty can make them zero: the first working set must not hold
+/// everything.
+fn thin(at: &CompositeAt<'_>, y: &mut [f64]) {
+    let (lower, upper) = at.composite().bounds();
+    let abs = &at.weights().abs;
+    let penalised =
+        |j: usize| (abs[j] > 0.0 || at.composite().group_of(j).is_some()) && lower[j] <= 0.0 && upper[j] >= 0.0;
+    let mut entries: Vec<usize> = (0..y.len()).filter(|&j| y[j] != 0.0 && penalised(j)).collect();
+    if entries.len() > DENSE_START {
+        entries.sort_by(|&a, &b| y[b].abs().total_cmp(&y[a].abs()).then(a.cmp(&b)));
+        entries.iter().skip(KEPT).for_each(|&j| y[j] = 0.0);
+    }
 }
 
 /// Moves from y towards the target on the working set as far as f decreases enough; false if it does not at all.

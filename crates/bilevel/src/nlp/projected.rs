@@ -181,7 +181,7 @@ impl State {
     }
 
     /// One iteration; false if no step was accepted.
-    fn advance(&mut self, function: &mut dyn Smooth, region: &Region<'_>, z: &mut Vec<f64>, value: &mut f64) -> bool {
+    fn advance(&mut self, function: &mut dyn Smooth, region: &Region<'_>, z: &mut [f64], value: &mut f64) -> bool {
         self.scaled = function.diagonal(z, &mut self.diagonal);
         let accepted = match region.bounds() {
             Some(bounds) => {
@@ -281,9 +281,8 @@ impl State {
     fn search_path(&mut self, function: &mut dyn Smooth, region: &Region<'_>, z: &[f64], value: f64) -> Option<f64> {
         let mut t = 1.0;
         for _ in 0..40 {
-            for j in 0..z.len() {
-                self.shifted[j] = z[j] + t * self.direction[j];
-            }
+            let moved = z.iter().zip(&self.direction).map(|(z, d)| z + t * d);
+            self.shifted.iter_mut().zip(moved).for_each(|(s, m)| *s = m);
             region.project(&self.shifted, &mut self.trial);
             let found = function.value(&self.trial);
             let slope: f64 = (0..z.len()).map(|j| self.gradient[j] * (self.trial[j] - z[j])).sum();
@@ -299,9 +298,8 @@ impl State {
     fn spectral_direction(&mut self, region: &Region<'_>, z: &[f64]) {
         let first = 1.0 / norm_inf(&self.gradient).max(1e-12);
         let alpha = if self.spectral > 0.0 { self.spectral.clamp(1e-12, 1e12) } else { first };
-        for j in 0..z.len() {
-            self.shifted[j] = z[j] - alpha * self.gradient[j];
-        }
+        let moved = z.iter().zip(&self.gradient).map(|(z, g)| z - alpha * g);
+        self.shifted.iter_mut().zip(moved).for_each(|(s, m)| *s = m);
         region.project(&self.shifted, &mut self.direction);
         self.direction.iter_mut().zip(z).for_each(|(d, z)| *d -= z);
     }
@@ -312,9 +310,8 @@ impl State {
         let slope = dot(&self.gradient, &self.direction);
         let mut t = 1.0;
         for _ in 0..40 {
-            for j in 0..z.len() {
-                self.trial[j] = z[j] + t * self.direction[j];
-            }
+            let moved = z.iter().zip(&self.direction).map(|(z, d)| z + t * d);
+            self.trial.iter_mut().zip(moved).for_each(|(s, m)| *s = m);
             let found = function.value(&self.trial);
             if slope < 0.0 && found <= reference + ARMIJO * t * slope {
                 return Some(found);

@@ -31,7 +31,7 @@ pub struct Start {
 }
 
 /// Variables of both levels beyond which further starts go to the finishing step at once, where answers are exact.
-const FINISH_ALONE: usize = 150;
+const FINISH_ALONE: usize = 20;
 /// Half-widths of the sampling boxes where a variable is unbounded: around the first start, and around the point of X
 /// nearest to 0.
 const RADIUS: f64 = 5.0;
@@ -66,7 +66,7 @@ pub fn starts(
     let start = |(k, (x, y)): (usize, (Vec<f64>, Vec<f64>))| {
         let variables = problem.n() + problem.m();
         let value_model = options.value_model.unwrap_or_else(|| models::kind_of_start(analysis, k));
-        // Where the follower's answer is exact, stages of a large problem only choose the basin: once is enough.
+        // Where the follower's answer is exact, stages only choose the basin: with more than a few variables once is enough.
         let exact = analysis.levels.follower.composite.is_some() && variables > FINISH_ALONE;
         let schedule = match value_model {
             _ if exact && k > 0 => Schedule::none(),

@@ -159,8 +159,8 @@ impl<'a> BranchProgramme<'a> {
             return None;
         }
         let mut normals = Normals::default();
-        for j in 0..n {
-            normals.push_range(unit(n, j), x[j], self.frame.lower[j], self.frame.upper[j]);
+        for (j, &value) in x.iter().enumerate() {
+            normals.push_range(unit(n, j), value, self.frame.lower[j], self.frame.upper[j]);
         }
         for i in 0..self.frame.rows.rows() {
             let mut normal = vec![0.0; n];

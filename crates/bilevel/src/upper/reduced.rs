@@ -251,8 +251,8 @@ impl<'a> Reduced<'a> {
             return None;
         }
         let mut normals = Normals::default();
-        for j in 0..n {
-            normals.push_range(unit(n, j), x[j], frame.lower[j], frame.upper[j]);
+        for (j, &value) in x.iter().enumerate() {
+            normals.push_range(unit(n, j), value, frame.lower[j], frame.upper[j]);
         }
         for i in 0..frame.rows.rows() {
             let mut normal = vec![0.0; n];
