@@ -247,7 +247,9 @@ impl Known {
             return Self { smooth: function.expr().is_none(), ..nothing };
         };
         let Some(&root) = structure.roots().first() else { return nothing };
-        let form = |block| structure.quadratic(root, block).map(|form| form.hessian);
+        // Gathering the coefficients of large forms costs more than all samples together.
+        let small = problem.n() + problem.m() <= 2 * DENSE;
+        let form = |block| if small { structure.quadratic(root, block).map(|form| form.hessian) } else { None };
         Self {
             curvature: form(Block::Both).and_then(|hessian| largest_curvature(&hessian)),
             affine: structure.degree(root, Block::Both) <= Degree::Affine,

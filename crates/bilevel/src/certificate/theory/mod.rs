@@ -180,7 +180,7 @@ impl Look<'_> {
     fn at_answers(&self, mut projector: AnswerProjector<'_>, rng: &mut ChaCha8Rng, out: &mut Theory) {
         let Some(centre) = projector.project(&self.settings.x, &self.settings.y) else { return };
         let spread = 1.0 + norm2(&centre) / (centre.len() as f64).sqrt();
-        let count = if self.problem.m() <= SMALL { 20 } else { 3 };
+        let count = if self.problem.m() <= SMALL { 20 } else { 2 };
         let pairs: Vec<(Vec<f64>, Vec<f64>)> = (0..count)
             .map(|_| {
                 let x =
@@ -204,7 +204,7 @@ impl Look<'_> {
         }
         settings.samples = (4000 / (self.problem.m() + 20)).clamp(3, 100);
         if self.problem.m() > SMALL {
-            (settings.scales, settings.refined) = (vec![1e-1, 1e-3], 0);
+            (settings.scales, settings.samples, settings.refined) = (vec![1e-1, 1e-3], 1, 0);
         }
         if self.problem.n() > 0 {
             out.set_smoothness = Some(set_smoothness(&settings, &mut |x, u| projector.project(x, u)));
