@@ -170,7 +170,7 @@ impl Turns<'_> {
         let better = incumbent.value.hi() < self.value() - 1e-9 * (1.0 + self.value().abs());
         let size = self.value().abs().max(1.0);
         let as_good = incumbent.value.hi() <= self.value().min(proof.lower + self.options.gap * size);
-        if self.accepted() && !better && !(as_good && !self.proved()) {
+        if self.accepted() && !better && (!as_good || self.proved()) {
             return;
         }
         let found =

@@ -82,11 +82,18 @@ fn worst_at(formulas: &Formulas, x: &[f64]) -> Option<Vec<f64>> {
     let follower = formulas.follower(x, None, &settings).ok()?;
     let hyper = formulas.hyper(x, &follower, ETA, 1e-3, &settings).ok()??;
     let worst = hyper.worst?.point;
-    // The worst of the nearly optimal answers lies off S(x) by the root of η: back to it.
+    // The worst of the nearly optimal answers may lie off S(x) by the root of η: the point itself, the simple one next to
+    // it, and the minimiser next to it are tried in turn.
     let mut task = formulas.follower_task(x, Some(formulas.follower.objective), 0.0);
     for z in &mut task.domain {
         *z = z.intersect(Interval::new(-1e4, 1e4));
     }
+    let simple: Vec<f64> = worst.iter().map(|v| if (v - v.round()).abs() <= 2e-3 { v.round() } else { *v }).collect();
     let limits = Limits { nodes: 1, gap: 0.0, ..Limits::default() };
-    Prover::new(&task, limits).near(&worst).or(Some(worst))
+    let near = Prover::new(&task, limits).near(&worst);
+    let optimal = |y: &Vec<f64>| {
+        let (f, violation) = formulas.answer(x, y);
+        violation <= settings.delta && f.is_some_and(|f| f.hi() - follower.lower <= 1e-12 * (1.0 + f.mag()))
+    };
+    [Some(worst.clone()), Some(simple), near].into_iter().flatten().find(optimal).or(Some(worst))
 }
