@@ -92,7 +92,8 @@ struct InKernel<'f, 'a> {
 }
 
 impl InKernel<'_, '_> {
-    fn to_kernel(&mut self, y: &[f64], v: &mut [f64]) {
+    /// Takes the part in the range of H off v.
+    fn cut_range(&mut self, y: &[f64], v: &mut [f64]) {
         self.functions.lower_product(y, v, &mut self.image);
         let image = std::mem::take(&mut self.image);
         pseudo_solve(self.functions, y, self.scale, &image, &mut self.back);
@@ -108,12 +109,12 @@ impl SmoothFunction for InKernel<'_, '_> {
 
     fn gradient(&mut self, y: &[f64], out: &mut [f64]) {
         self.functions.upper_gradient(y, out);
-        self.to_kernel(y, out);
+        self.cut_range(y, out);
     }
 
     fn product(&mut self, y: &[f64], d: &[f64], out: &mut [f64]) {
         self.functions.upper_product(y, d, out);
-        self.to_kernel(y, out);
+        self.cut_range(y, out);
     }
 }
 
@@ -165,7 +166,7 @@ pub(super) fn evaluate(functions: &mut Functions<'_>, start: &[f64]) -> Result<O
     let value = functions.upper(&y);
     functions.upper_gradient(&y, &mut slope);
     let mut part = slope.clone();
-    InKernel { functions, scale, image: vec![0.0; m], back: vec![0.0; m] }.to_kernel(&y, &mut part);
+    InKernel { functions, scale, image: vec![0.0; m], back: vec![0.0; m] }.cut_range(&y, &mut part);
     if norm2(&part) > 1e-6 * (1e-3 + first + norm2(&slope)) {
         return Ok(None);
     }
