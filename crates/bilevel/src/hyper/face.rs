@@ -216,7 +216,7 @@ impl<'p, 'a> OnFace<'p, 'a> {
 /// The constraints on z; rounding at ȳ does not make z = 0 violate them.
 fn moved_frame(frame: &Frame, face: &Face, constant: &[f64]) -> Frame {
     let k = face.dimension();
-    let (d, base) = (frame.variables(), &face.base);
+    let base = &face.base;
     let (mut triplets, mut row_lower, mut row_upper) = (Vec::new(), Vec::new(), Vec::new());
     let mut add = |row: &[f64], lower: f64, upper: f64, value: f64| {
         if norm2(row) > UNMOVED && (lower.is_finite() || upper.is_finite()) {
@@ -226,9 +226,9 @@ fn moved_frame(frame: &Frame, face: &Face, constant: &[f64]) -> Frame {
         }
     };
     let mut row = vec![0.0; k];
-    for j in 0..d {
+    for (j, &value) in base.iter().enumerate() {
         (0..k).for_each(|i| row[i] = face.basis[(i, j)]);
-        add(&row, frame.lower[j], frame.upper[j], base[j]);
+        add(&row, frame.lower[j], frame.upper[j], value);
     }
     for i in 0..frame.rows.rows() {
         row.fill(0.0);

@@ -80,6 +80,16 @@ enum Middle {
     Factor(Cholesky),
 }
 
+/// What H is made of at one x.
+struct Parts {
+    answers: Arc<Answers>,
+    middle: Middle,
+    /// The smallest eigenvalue of M, or an estimate of it.
+    lightest: f64,
+    /// The rows of F above those of C, where they were needed for K.
+    stacked: Option<Stacked>,
+}
+
 /// H at one x.
 struct Curvature<'a> {
     answers: &'a Answers,
@@ -131,7 +141,13 @@ fn factor(matrix: &Dense) -> Option<Cholesky> {
 
 impl Answers {
     fn new(rows: Arc<Dense>) -> Option<Self> {
-        let gram = factor(&rows.row_gram(None).ok()?)?;
+        let gram = rows.row_gram(None).ok()?;
+        Self::with_gram(rows, &gram)
+    }
+
+    /// With K known.
+    fn with_gram(rows: Arc<Dense>, gram: &Dense) -> Option<Self> {
+        let gram = factor(gram)?;
         Some(Self { rows, gram })
     }
 
@@ -216,7 +232,8 @@ impl Factored {
             }
         };
         let upper = self.upper.as_ref().filter(|upper| upper.constant_rows && upper.constant_weights);
-        self.best = upper.and_then(|upper| Best::new(upper, x, self.sign, &answers)).map(Arc::new);
+        let stacked = upper.and_then(|upper| Stacked::new(upper, x, self.sign, &answers.rows));
+        self.best = stacked.and_then(Best::new).map(Arc::new);
         self.constant = Some(Arc::new(answers));
         Some(())
     }
@@ -229,9 +246,8 @@ impl Factored {
         (x, start): (&[f64], &[f64]),
     ) -> Result<Outcome, HyperFailure> {
         let Some(blocks) = self.lower.at(x) else { return Ok(Outcome::Unclear) };
-        let Some((answers, middle, lightest)) = self.curvature(&blocks, start.len()) else {
-            return Ok(Outcome::Unclear);
-        };
+        let Some(parts) = self.curvature(&blocks, (x, start.len())) else { return Ok(Outcome::Unclear) };
+        let Parts { answers, middle, lightest, stacked } = parts;
         let smallest = lightest * smallest_eigenvalue(&answers.gram, answers.rows.rows());
         let heaviest = match &middle {
             Middle::Diagonal(weights) => weights.iter().fold(0.0, |a: f64, w| a.max(*w)),
@@ -243,7 +259,11 @@ impl Factored {
         let before = project(functions, &curvature, &mut y)?;
         let own = match &self.best {
             Some(best) => Some(best.clone()),
-            None => self.upper.as_ref().and_then(|upper| Best::new(upper, x, self.sign, &answers)).map(Arc::new),
+            None => {
+                let upper = self.upper.as_ref();
+                let stacked = stacked.or_else(|| Stacked::new(upper?, x, self.sign, &answers.rows));
+                stacked.and_then(Best::new).map(Arc::new)
+            }
         };
         let mut optimum = match own {
             Some(best) => best.solve(functions, y)?,
@@ -263,8 +283,8 @@ impl Factored {
         Ok(Outcome::Found(Box::new(found)))
     }
 
-    /// C, M, and the smallest eigenvalue of M or a bound of it.
-    fn curvature(&self, blocks: &[Block], m: usize) -> Option<(Arc<Answers>, Middle, f64)> {
+    /// What H is made of.
+    fn curvature(&self, blocks: &[Block], (x, m): (&[f64], usize)) -> Option<Parts> {
         let heaviest = |weights: &[f64]| weights.iter().fold(0.0, |a: f64, w| a.max(*w));
         let lightest = |weights: &[f64]| weights.iter().fold(f64::INFINITY, |a: f64, w| a.min(*w));
         let clear = |weights: &[f64]| lightest(weights) > SPREAD * heaviest(weights);
@@ -278,24 +298,28 @@ impl Factored {
             range.images.gram_add(1.0, Some(&weights), &mut middle).ok()?;
             let middle = factor(&middle)?;
             let lightest = smallest_eigenvalue(&middle, range.images.cols());
-            return Some((answers, Middle::Factor(middle), lightest));
+            return Some(Parts { answers, middle: Middle::Factor(middle), lightest, stacked: None });
         }
         let weights: Vec<f64> = blocks.iter().flat_map(|block| block.weights.iter().copied()).collect();
         if !clear(&weights) {
             return None;
         }
-        let answers = match &self.constant {
-            Some(answers) => answers.clone(),
-            None => {
-                let (rows, _) = dense(blocks, m)?;
-                if rows.rows() > m {
-                    return None;
-                }
-                Arc::new(Answers::new(rows)?)
-            }
+        let lightest = lightest(&weights);
+        let middle = Middle::Diagonal(weights);
+        if let Some(answers) = &self.constant {
+            return Some(Parts { answers: answers.clone(), middle, lightest, stacked: None });
+        }
+        let (rows, _) = dense(blocks, m)?;
+        if rows.rows() > m {
+            return None;
+        }
+        let stacked = self.upper.as_ref().and_then(|upper| Stacked::new(upper, x, self.sign, &rows));
+        // Where D is a multiple of the identity the products that K needs are there already.
+        let answers = match stacked.as_ref().and_then(Stacked::answers_gram) {
+            Some(gram) => Answers::with_gram(rows, &gram)?,
+            None => Answers::new(rows)?,
         };
-        let light = lightest(&weights);
-        Some((answers, Middle::Diagonal(weights), light))
+        Some(Parts { answers: Arc::new(answers), middle, lightest, stacked })
     }
 }
 
@@ -327,9 +351,18 @@ fn project(functions: &mut Functions<'_>, curvature: &Curvature<'_>, y: &mut [f6
     Ok(size)
 }
 
-impl Best {
-    fn new(upper: &Squares, x: &[f64], sign: f64, answers: &Answers) -> Option<Self> {
-        let m = answers.rows.cols();
+/// The rows of U above those of C, with D, Ω and R D⁻¹ Rᵀ.
+struct Stacked {
+    rows: Arc<Dense>,
+    diagonal: Vec<f64>,
+    weights: Vec<f64>,
+    gram: Dense,
+}
+
+impl Stacked {
+    /// `None` where sign * F has no positive diagonal part, or a negative weight.
+    fn new(upper: &Squares, x: &[f64], sign: f64, answers: &Dense) -> Option<Self> {
+        let m = answers.cols();
         let mut diagonal = vec![0.0; m];
         let mut rest = Vec::new();
         for block in upper.at(x)? {
@@ -342,32 +375,52 @@ impl Best {
                 Rows::Dense(_) => rest.push(block),
             }
         }
-        let (u, weights) = dense(&rest, m)?;
+        let (u, mut weights) = dense(&rest, m)?;
+        weights.iter_mut().for_each(|w| *w *= sign);
         let largest = diagonal.iter().fold(0.0, |a: f64, d| a.max(*d));
-        let positive = diagonal.iter().all(|d| *d > SPREAD * largest) && weights.iter().all(|w| sign * w > 0.0);
+        let positive = diagonal.iter().all(|d| *d > SPREAD * largest) && weights.iter().all(|w| *w > 0.0);
         if !positive || largest == 0.0 {
             return None;
         }
-        let mut rows = Dense::zeros(u.rows() + answers.rows.rows(), m);
+        let mut rows = Dense::zeros(u.rows() + answers.rows(), m);
         let (above, below) = rows.data_mut().split_at_mut(u.rows() * m);
         above.copy_from_slice(u.data());
-        below.copy_from_slice(answers.rows.data());
-        let mut system = if diagonal.iter().all(|d| *d == diagonal[0]) {
-            let mut system = rows.row_gram(None).ok()?;
-            system.data_mut().iter_mut().for_each(|v| *v /= diagonal[0]);
-            system
+        below.copy_from_slice(answers.data());
+        let gram = if is_uniform(&diagonal) {
+            let mut gram = rows.row_gram(None).ok()?;
+            gram.data_mut().iter_mut().for_each(|v| *v /= diagonal[0]);
+            gram
         } else {
             let inverse: Vec<f64> = diagonal.iter().map(|d| 1.0 / d).collect();
             rows.row_gram(Some(&inverse)).ok()?
         };
-        let mut size = largest;
+        Some(Self { rows: Arc::new(rows), diagonal, weights, gram })
+    }
+
+    /// C Cᵀ, where D is a multiple of the identity.
+    fn answers_gram(&self) -> Option<Dense> {
+        let (first, count) = (self.weights.len(), self.rows.rows() - self.weights.len());
+        let scale = self.diagonal[0];
+        is_uniform(&self.diagonal)
+            .then(|| Dense::from_fn(count, count, |i, j| scale * self.gram[(first + i, first + j)]))
+    }
+}
+
+fn is_uniform(diagonal: &[f64]) -> bool {
+    diagonal.iter().all(|d| *d == diagonal[0])
+}
+
+impl Best {
+    fn new(stacked: Stacked) -> Option<Self> {
+        let Stacked { rows, diagonal, weights, mut gram } = stacked;
+        let mut size = diagonal.iter().fold(0.0, |a: f64, d| a.max(*d));
         for (i, w) in weights.iter().enumerate() {
-            system[(i, i)] += 1.0 / (sign * w);
-            size += sign * w * norm2(u.row(i)).powi(2);
+            gram[(i, i)] += 1.0 / w;
+            size += w * norm2(rows.row(i)).powi(2);
         }
         let mut factor = Cholesky::new();
-        factor.factor(&system, 0.0).ok()?;
-        Some(Self { rows: Arc::new(rows), diagonal, factor, size })
+        factor.factor(&gram, 0.0).ok()?;
+        Some(Self { rows, diagonal, factor, size })
     }
 
     /// The step to the least F, and a second one for the rounding of the first.

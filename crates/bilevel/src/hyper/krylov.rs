@@ -23,8 +23,31 @@ const ROUNDED: f64 = 1e-8;
 /// Most products of one solve.
 const PRODUCTS: usize = 5000;
 
-/// Writes H⁺ b at y; false if b is not in the range of H (to rounding).
-fn pseudo_solve(functions: &mut Functions<'_>, y: &[f64], b: &[f64], out: &mut [f64]) -> bool {
+/// Products that estimate ‖H‖.
+const POWER_STEPS: usize = 10;
+/// Images shorter than this, relative to ‖H‖, are rounding.
+const FLAT: f64 = 1e-12;
+
+/// About ‖H‖ at y, from below.
+fn norm(functions: &mut Functions<'_>, y: &[f64]) -> f64 {
+    let mut v: Vec<f64> = (0..y.len()).map(|i| 1.0 + ((i * 31) % 17) as f64 / 17.0).collect();
+    let mut image = v.clone();
+    let mut estimate = 0.0;
+    for _ in 0..POWER_STEPS {
+        let size = norm2(&v);
+        if size == 0.0 || !size.is_finite() {
+            break;
+        }
+        v.iter_mut().for_each(|x| *x /= size);
+        functions.lower_product(y, &v, &mut image);
+        estimate = f64::max(estimate, norm2(&image));
+        v.copy_from_slice(&image);
+    }
+    estimate
+}
+
+/// Writes H⁺ b at y; false if b is not in the range of H (to rounding). `scale` is about ‖H‖.
+fn pseudo_solve(functions: &mut Functions<'_>, y: &[f64], scale: f64, b: &[f64], out: &mut [f64]) -> bool {
     let m = b.len();
     out.fill(0.0);
     let (mut residual, mut direction, mut product) = (b.to_vec(), b.to_vec(), vec![0.0; m]);
@@ -38,7 +61,7 @@ fn pseudo_solve(functions: &mut Functions<'_>, y: &[f64], b: &[f64], out: &mut [
         functions.lower_product(y, &direction, &mut product);
         let curvature = dot(&direction, &product);
         // No curvature left along what is left of b: it lies in the kernel.
-        if curvature.is_nan() || curvature <= 1e-14 * norm2(&direction) * norm2(&product) {
+        if curvature.is_nan() || curvature <= FLAT * scale * dot(&direction, &direction) {
             break;
         }
         let alpha = square / curvature;
@@ -63,15 +86,17 @@ fn pseudo_solve(functions: &mut Functions<'_>, y: &[f64], b: &[f64], out: &mut [
 /// y ↦ sign * F with derivatives in ker H.
 struct InKernel<'f, 'a> {
     functions: &'f mut Functions<'a>,
+    scale: f64,
     image: Vec<f64>,
     back: Vec<f64>,
 }
 
 impl InKernel<'_, '_> {
-    fn to_kernel(&mut self, y: &[f64], v: &mut [f64]) {
+    /// Takes the part in the range of H off v.
+    fn cut_range(&mut self, y: &[f64], v: &mut [f64]) {
         self.functions.lower_product(y, v, &mut self.image);
         let image = std::mem::take(&mut self.image);
-        pseudo_solve(self.functions, y, &image, &mut self.back);
+        pseudo_solve(self.functions, y, self.scale, &image, &mut self.back);
         self.image = image;
         axpy(-1.0, &self.back, v);
     }
@@ -84,18 +109,20 @@ impl SmoothFunction for InKernel<'_, '_> {
 
     fn gradient(&mut self, y: &[f64], out: &mut [f64]) {
         self.functions.upper_gradient(y, out);
-        self.to_kernel(y, out);
+        self.cut_range(y, out);
     }
 
     fn product(&mut self, y: &[f64], d: &[f64], out: &mut [f64]) {
         self.functions.upper_product(y, d, out);
-        self.to_kernel(y, out);
+        self.cut_range(y, out);
     }
 }
 
-/// Moves y onto S(x).
-fn project(functions: &mut Functions<'_>, y: &mut [f64]) -> Result<(), HyperFailure> {
+/// Moves y onto S(x): one solve, and a second one for the rounding of the first.
+fn project(functions: &mut Functions<'_>, scale: f64, y: &mut [f64]) -> Result<(), HyperFailure> {
     let (mut gradient, mut step) = (vec![0.0; y.len()], vec![0.0; y.len()]);
+    functions.lower_gradient(&vec![0.0; y.len()], &mut gradient);
+    let constant = norm2(&gradient);
     let mut first = 0.0;
     for round in 0..2 {
         functions.lower_gradient(y, &mut gradient);
@@ -103,16 +130,18 @@ fn project(functions: &mut Functions<'_>, y: &mut [f64]) -> Result<(), HyperFail
         if !size.is_finite() {
             return Err(not_a_number(functions));
         }
-        let solved = pseudo_solve(functions, y, &gradient, &mut step);
         if round == 0 {
             first = size;
-            if !solved && size > 0.0 {
-                return Err(HyperFailure::FollowerUnbounded);
+        }
+        let rounding = size <= FLAT * (constant + scale * norm2(y));
+        if rounding || !pseudo_solve(functions, y, scale, &gradient, &mut step) {
+            if rounding || (round > 0 && size <= ROUNDED * first) {
+                break;
             }
+            // A part of the gradient is in the kernel, where f falls for ever.
+            return Err(HyperFailure::FollowerUnbounded);
         }
-        if solved && size > TOLERANCE * first {
-            axpy(-1.0, &step, y);
-        }
+        axpy(-1.0, &step, y);
     }
     Ok(())
 }
@@ -121,37 +150,41 @@ fn project(functions: &mut Functions<'_>, y: &mut [f64]) -> Result<(), HyperFail
 pub(super) fn evaluate(functions: &mut Functions<'_>, start: &[f64]) -> Result<Option<Evaluation>, HyperFailure> {
     let m = start.len();
     let mut y = start.to_vec();
-    project(functions, &mut y)?;
+    let scale = norm(functions, &y);
+    project(functions, scale, &mut y)?;
     let mut slope = vec![0.0; m];
     functions.upper_gradient(&y, &mut slope);
-    let limits = Limits { gradient: 1e-10 * (1.0 + norm2(&slope)), iterations: 200 };
-    let mut in_kernel = InKernel { functions, image: vec![0.0; m], back: vec![0.0; m] };
+    let first = norm2(&slope);
+    let limits = Limits { gradient: 1e-12 * (1.0 + first), iterations: 200 };
+    let mut in_kernel = InKernel { functions, scale, image: vec![0.0; m], back: vec![0.0; m] };
     match descend(&mut in_kernel, &mut y, limits).end {
         descent::End::Unbounded => return Err(HyperFailure::Infinite),
         descent::End::Numerical => return Err(not_a_number(functions)),
         descent::End::Converged | descent::End::Limit => {}
     }
-    project(functions, &mut y)?;
+    project(functions, scale, &mut y)?;
     let value = functions.upper(&y);
     functions.upper_gradient(&y, &mut slope);
     let mut part = slope.clone();
-    InKernel { functions, image: vec![0.0; m], back: vec![0.0; m] }.to_kernel(&y, &mut part);
-    if norm2(&part) > 1e-6 * (1e-3 + norm2(&slope)) {
+    InKernel { functions, scale, image: vec![0.0; m], back: vec![0.0; m] }.cut_range(&y, &mut part);
+    if norm2(&part) > 1e-6 * (1e-3 + first + norm2(&slope)) {
         return Ok(None);
     }
     let error = norm2(&part) * (1.0 + norm2(&y)) + 1e-10 * (1.0 + value.abs() + norm2(&slope) * norm2(&y));
     let end = |value| End { value, rigor: Rigor::Estimated };
-    let subgradient = oracle(functions, &y, &slope);
+    let subgradient = oracle(functions, (scale, first), &y, &slope);
     let point = HyperPoint::signed(functions.sign(), value, end(value - error), end(value + error), y, subgradient);
     let route = "null space, matrix-free";
     Ok(Some(Evaluation { point, answers: Answers::Undecided, route, gradients: functions.gradients }))
 }
 
 /// ∇ₓF − ∇²ₓ_y f (∇²_yy f)⁺ ∇_y F; `slope` is sign * ∇_y F, whose part in ker H vanishes.
-fn oracle(functions: &mut Functions<'_>, y: &[f64], slope: &[f64]) -> Option<Vec<f64>> {
+fn oracle(functions: &mut Functions<'_>, (scale, first): (f64, f64), y: &[f64], slope: &[f64]) -> Option<Vec<f64>> {
     let n = functions.leaders();
     let (mut adjoint, mut mixed, mut out) = (vec![0.0; y.len()], vec![0.0; n], vec![0.0; n]);
-    if !pseudo_solve(functions, y, slope, &mut adjoint) && norm2(slope) > 0.0 {
+    // A slope that is rounding, against the one at the start, has no range to be in.
+    let rounding = norm2(slope) <= ROUNDED * (1e-3 + first);
+    if !pseudo_solve(functions, y, scale, slope, &mut adjoint) && !rounding {
         return None;
     }
     functions.upper_gradient_x(y, &mut out);
@@ -175,7 +208,8 @@ mod tests {
         for (kind, seed) in [(Kind::Wells, 1), (Kind::Waves, 2), (Kind::Phases, 3)] {
             let instance = Instance::new(kind, 6, seed);
             let mut functions = Functions::new(&instance.problem, instance.attitude, &instance.x);
-            let found = evaluate(&mut functions, &vec![0.1; instance.problem.m()]).unwrap().unwrap().point;
+            let found = evaluate(&mut functions, &vec![0.1; instance.problem.m()]).unwrap();
+            let found = found.unwrap_or_else(|| panic!("{kind:?}")).point;
             let (phi, gradient, y) = instance.exact(&instance.x);
             assert!((found.value - phi).abs() < 1e-8 * (1.0 + phi.abs()), "{kind:?}: {} {phi}", found.value);
             assert!(distance_inf(&found.y, &y) < 1e-7, "{kind:?}");

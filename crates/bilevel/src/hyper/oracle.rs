@@ -41,6 +41,9 @@ pub(super) fn subgradient(
     multipliers: &Multipliers,
     slopes: &Slopes,
 ) -> Option<Vec<f64>> {
+    if slopes.x.is_empty() {
+        return Some(Vec::new());
+    }
     if y.len() + face.held.len() > LARGEST {
         return None;
     }

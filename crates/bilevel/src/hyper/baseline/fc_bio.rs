@@ -55,9 +55,9 @@ impl Linearised {
         };
         let mut lambda = unconstrained;
         for _ in 0..40 {
-            for j in 0..w.len() {
-                let g = lambda * self.upper_gradient[j] + (1.0 - lambda) * self.lower_gradient[j];
-                self.shifted[j] = w[j] - g / smoothness;
+            let gradients = self.upper_gradient.iter().zip(&self.lower_gradient);
+            for ((shifted, w), (upper, lower)) in self.shifted.iter_mut().zip(w).zip(gradients) {
+                *shifted = w - (lambda * upper + (1.0 - lambda) * lower) / smoothness;
             }
             problem.project(&self.shifted, out);
             // In the whole space the closed form is exact.
@@ -85,14 +85,14 @@ impl FunctionallyConstrained {
         (t, v): (f64, f64),
         smoothness: f64,
         budget: u64,
-        y: &mut Vec<f64>,
+        y: &mut [f64],
     ) -> f64 {
         let m = y.len();
         let zeros = || vec![0.0; m];
         let mut at =
             Linearised { upper: 0.0, lower: 0.0, upper_gradient: zeros(), lower_gradient: zeros(), shifted: zeros() };
-        let (mut w, mut next, mut momentum) = (y.clone(), zeros(), 1.0_f64);
-        let mut previous = y.clone();
+        let (mut w, mut next, mut momentum) = (y.to_vec(), zeros(), 1.0_f64);
+        let mut previous = y.to_vec();
         let mut best = f64::INFINITY;
         for _ in 0..self.steps {
             (at.upper, at.lower) = (problem.functions.upper(&w) - t, problem.functions.lower(&w) - v);
