@@ -79,7 +79,8 @@ fn along(oracle: &mut Oracle<'_>, at: &Sample, line: &Line<'_>, reach: f64, size
     let back = line.value(oracle, -reach)?;
     let slope = (back.value - at.value).abs() / reach;
     // Answers that join S(x) make phi larger at once; where phi has no value the jump is infinite.
-    if !(far.value - at.value > LEAST * scale + JUMP * slope * reach) {
+    let jumps = far.value - at.value > LEAST * scale + JUMP * slope * reach;
+    if !jumps {
         return None;
     }
     // Half the jump tells the sides apart; where phi has no value the jump is infinite, and any large value will do.

@@ -49,6 +49,9 @@ pub struct LocalRun {
     curvature: Curvature,
 }
 
+/// Start, tolerance, limit of evaluations, curvature, and the follower's answer to begin with.
+type Task = (Vec<f64>, f64, usize, Curvature, Vec<f64>);
+
 /// What all runs found.
 #[derive(Clone, Debug)]
 pub struct Found {
@@ -82,7 +85,7 @@ pub fn multistart(
     (local, workers, observer): (&Local<'_>, &Workers, &dyn Observer),
 ) -> Found {
     let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
-    let run = |(x, tolerance, limit, mut curvature, y): (Vec<f64>, f64, usize, Curvature, Vec<f64>)| {
+    let run = |(x, tolerance, limit, mut curvature, y): Task| {
         let mut oracle = Oracle::new(phi, settings.accuracy, limit, observer);
         oracle.warm_from(&y);
         let ending = local(&mut oracle, &x, tolerance, &mut curvature);
@@ -130,11 +133,7 @@ pub fn multistart(
 }
 
 /// Runs from the best points to the final tolerance.
-fn refine(
-    found: &mut Found,
-    settings: &MultistartSettings,
-    run: &dyn Fn((Vec<f64>, f64, usize, Curvature, Vec<f64>)) -> LocalRun,
-) {
+fn refine(found: &mut Found, settings: &MultistartSettings, run: &dyn Fn(Task) -> LocalRun) {
     for coarse in std::mem::take(&mut found.runs) {
         let left = settings.limit.saturating_sub(found.evaluations);
         let Some(best) = coarse.best.clone().filter(|_| left > 0) else {
@@ -175,7 +174,7 @@ fn hop(set: &Set, bounds: &[Range], best: &[f64], k: usize, rng: &mut ChaCha8Rng
     let n = best.len();
     let size = (best.iter().map(|v| v * v).sum::<f64>() / n.max(1) as f64).sqrt().max(0.1);
     let mut free = best.to_vec();
-    let more = if k % 2 == 0 { 0 } else { 1 + rng.random_range(0..2usize) };
+    let more = if k.is_multiple_of(2) { 0 } else { 1 + rng.random_range(0..2usize) };
     for part in 0..=more.min(n.saturating_sub(1)) {
         let Some(j) = (n > 0).then(|| if part == 0 { k % n } else { rng.random_range(0..n) }) else { break };
         let width = bounds.get(j).filter(|r| r.is_finite()).map_or(f64::INFINITY, |r| 0.5 * (r.upper() - r.lower()));
