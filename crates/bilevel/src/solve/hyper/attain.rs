@@ -78,12 +78,14 @@ fn along(oracle: &mut Oracle<'_>, at: &Sample, line: &Line<'_>, reach: f64, size
     let far = line.value(oracle, reach)?;
     let back = line.value(oracle, -reach)?;
     let slope = (back.value - at.value).abs() / reach;
-    // Answers that join S(x) make phi larger at once; where phi has no value the jump is infinite.
-    if !(far.value - at.value > LEAST * scale + JUMP * slope * reach) {
+    // Answers that join S(x) make phi larger at once.
+    // Where phi has no value at all, x has left what it is defined on: its end may well be attained.
+    let jumps = far.value.is_finite() && far.value - at.value > LEAST * scale + JUMP * slope * reach;
+    if !jumps {
         return None;
     }
-    // Half the jump tells the sides apart; where phi has no value the jump is infinite, and any large value will do.
-    let half = 0.5 * (far.value - at.value).min(1e3 * scale);
+    // Half the jump tells the sides apart.
+    let half = 0.5 * (far.value - at.value);
     let (mut low, mut high, mut nearest, mut beyond) = (0.0, reach, at.clone(), far.value);
     while high - low > 1e-9 * size {
         let middle = 0.5 * (low + high);

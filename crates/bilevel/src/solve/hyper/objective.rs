@@ -12,6 +12,9 @@ use crate::hyper::{End, Hyper, HyperFailure, HyperObjective, HyperPoint, HyperSe
 use crate::problem::{At, Attitude, Failures, Function, FunctionEvaluator, Problem};
 use crate::smooth::Smoothing;
 
+/// The positive part of a constraint, with a subgradient where there is one.
+type Excess = (f64, Option<Vec<f64>>);
+
 /// phi with penalties.
 pub struct Penalised<'a> {
     problem: &'a Problem,
@@ -82,7 +85,7 @@ impl<'a> Penalised<'a> {
     }
 
     /// The positive parts of the constraints with subgradients.
-    fn constraints(&self, x: &[f64], accuracy: f64) -> Result<Vec<(f64, Option<Vec<f64>>)>, HyperFailure> {
+    fn constraints(&self, x: &[f64], accuracy: f64) -> Result<Vec<Excess>, HyperFailure> {
         let (n, m) = (self.problem.n(), self.problem.m());
         let y = vec![0.0; m];
         let at = At { x, y: &y, smoothing: Smoothing::EXACT };

@@ -108,7 +108,8 @@ impl Columns {
     /// Makes the weights feasible: the cuts' sum to one.
     fn begin(&mut self, t: f64) -> bool {
         let finite = |c: &Column| c.cost.is_finite() && c.vector.iter().all(|v| v.is_finite());
-        if !(t > 0.0 && t.is_finite()) || !self.columns.iter().all(finite) {
+        let usable = t > 0.0 && t.is_finite() && self.columns.iter().all(finite);
+        if !usable {
             return false;
         }
         let sum: f64 = self.cut_sum();

@@ -90,12 +90,12 @@ impl<'a> ProximalModel<'a> {
             Feasible::Polyhedral(halfspaces) => dual(&lines, halfspaces, centre, mu, weights)?,
             Feasible::General(description) => conic(&lines, description, centre, mu)?,
         };
-        Some(self.from_weights(&lines, centre, mu, weights))
+        Some(self.point_of(&lines, centre, mu, weights))
     }
 
     /// The model's value for dual weights: the minimum over X of the weighted line plus mu/2 ‖z - x‖² is at the projection
     /// of x - slope/mu.
-    fn from_weights(&self, lines: &[(Vec<f64>, f64)], centre: &[f64], mu: f64, weights: Vec<f64>) -> ProximalPoint {
+    fn point_of(&self, lines: &[(Vec<f64>, f64)], centre: &[f64], mu: f64, weights: Vec<f64>) -> ProximalPoint {
         let mut slope = vec![0.0; centre.len()];
         let mut value = 0.0;
         for ((a, b), &w) in lines.iter().zip(&weights) {

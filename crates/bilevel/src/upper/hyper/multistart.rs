@@ -1,7 +1,7 @@
 //! Many local runs, in rounds of fixed size so that the result does not depend on the number of threads.
 //!
-//! The first start is the user's. One in four of the others is a random point of X, three in four are hops: the best point
-//! so far with one or a few of its coordinates moved far, mostly towards 0 and beyond. On an objective with many wells of
+//! The first start is the user's. One in four of the others is a random point of X, three in four are hops: one of the
+//! best points so far with one or a few of its coordinates moved far, mostly towards 0 and beyond. On an objective with many wells of
 //! similar shape, hops find better wells far sooner than fresh starts do. A run starts with the curvature that the last
 //! round learnt, and explores to a coarse tolerance; only the best points are then refined.
 
@@ -49,6 +49,9 @@ pub struct LocalRun {
     curvature: Curvature,
 }
 
+/// Start, tolerance, limit of evaluations, curvature, the follower's answer to begin with, and the seed of further hops.
+type Task = (Vec<f64>, f64, usize, Curvature, Vec<f64>, Option<u64>);
+
 /// What all runs found.
 #[derive(Clone, Debug)]
 pub struct Found {
@@ -64,8 +67,11 @@ pub struct Found {
 const ROUND: usize = 4;
 /// Tolerance of exploring runs, in final tolerances, and at least this much.
 const COARSE: f64 = 1e-2;
-/// Points refined at the end.
+/// Wells kept, from which hops start, and points refined at the end.
+const KEPT: usize = 6;
 const REFINED: usize = 2;
+/// A run that used at most this many evaluations goes on with hops of its own.
+const CHEAP: usize = 12;
 /// Evaluations of one exploring run, at most.
 const EACH: usize = 200;
 const EACH_VARIABLE: usize = 30;
@@ -82,10 +88,20 @@ pub fn multistart(
     (local, workers, observer): (&Local<'_>, &Workers, &dyn Observer),
 ) -> Found {
     let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
-    let run = |(x, tolerance, limit, mut curvature, y): (Vec<f64>, f64, usize, Curvature, Vec<f64>)| {
+    let run = |(x, tolerance, limit, mut curvature, y, hops): Task| {
         let mut oracle = Oracle::new(phi, settings.accuracy, limit, observer);
         oracle.warm_from(&y);
         let ending = local(&mut oracle, &x, tolerance, &mut curvature);
+        let mut rng = ChaCha8Rng::seed_from_u64(hops.unwrap_or_default());
+        // Cheap runs go on with hops of their own: a chain of wells, each lower than the last.
+        while hops.is_some() && oracle.used() <= CHEAP && ending == Ending::Stationary {
+            let Some(next) = oracle.best().map(|best| hop(set, bounds, &best.x, &mut rng)) else { break };
+            let before = oracle.used();
+            local(&mut oracle, &next, tolerance, &mut curvature);
+            if oracle.used() == before {
+                break;
+            }
+        }
         let (best, seen) = (oracle.best().cloned(), oracle.seen().cloned().collect());
         LocalRun { ending, best, seen, evaluations: oracle.used(), curvature }
     };
@@ -100,14 +116,16 @@ pub fn multistart(
         let remaining = settings.starts.max(1) - begun;
         let share = (left / count).min((4 * left / remaining).max(20)).max(1);
         let share = if single { share } else { share.min(EACH + EACH_VARIABLE * start.len()) };
-        let best = found.runs.first().and_then(|r| r.best.clone());
-        let next = |k: usize, rng: &mut ChaCha8Rng| match (&best, begun + k) {
-            (_, 0) => start.to_vec(),
-            (Some(best), k) if k % 4 != 3 => hop(set, bounds, &best.x, k, rng),
-            (_, _) => anywhere(set, bounds, start, rng),
+        let bests: Vec<Vec<f64>> = found.runs.iter().filter_map(|r| r.best.as_ref()).map(|b| b.x.clone()).collect();
+        let next = |k: usize, rng: &mut ChaCha8Rng| match begun + k {
+            0 => start.to_vec(),
+            k if k % 4 != 3 && !bests.is_empty() => hop(set, bounds, &bests[rng.random_range(0..bests.len())], rng),
+            _ => anywhere(set, bounds, start, rng),
         };
         let points: Vec<Vec<f64>> = (0..count).map(|k| next(k, &mut rng)).collect();
-        let items = points.into_iter().map(|x| (x, coarse, share, curvature.clone(), Vec::new())).collect();
+        let seed = |k: usize| (!single).then(|| settings.seed.wrapping_add((begun + k) as u64));
+        let task = |(k, x)| (x, coarse, share, curvature.clone(), Vec::new(), seed(k));
+        let items = points.into_iter().enumerate().map(task).collect();
         let runs = workers.in_order(items, run);
         begun += count;
         for run in runs {
@@ -130,18 +148,16 @@ pub fn multistart(
 }
 
 /// Runs from the best points to the final tolerance.
-fn refine(
-    found: &mut Found,
-    settings: &MultistartSettings,
-    run: &dyn Fn((Vec<f64>, f64, usize, Curvature, Vec<f64>)) -> LocalRun,
-) {
-    for coarse in std::mem::take(&mut found.runs) {
+fn refine(found: &mut Found, settings: &MultistartSettings, run: &dyn Fn(Task) -> LocalRun) {
+    let mut explored = std::mem::take(&mut found.runs);
+    explored.truncate(REFINED);
+    for coarse in explored {
         let left = settings.limit.saturating_sub(found.evaluations);
         let Some(best) = coarse.best.clone().filter(|_| left > 0) else {
             found.runs.push(coarse);
             continue;
         };
-        let mut fine = run((best.x.clone(), settings.tolerance, left, coarse.curvature.clone(), best.y.clone()));
+        let mut fine = run((best.x.clone(), settings.tolerance, left, coarse.curvature.clone(), best.y.clone(), None));
         found.evaluations += fine.evaluations;
         if fine.best.as_ref().is_none_or(|b| b.value > best.value) {
             fine.best = Some(best);
@@ -167,17 +183,17 @@ fn keep(runs: &mut Vec<LocalRun>, run: LocalRun) {
         runs.push(run);
     }
     runs.sort_by(|a, b| value(a).total_cmp(&value(b)));
-    runs.truncate(REFINED);
+    runs.truncate(KEPT);
 }
 
-/// The best point with one coordinate moved far (each in turn), or two or three of them.
-fn hop(set: &Set, bounds: &[Range], best: &[f64], k: usize, rng: &mut ChaCha8Rng) -> Vec<f64> {
+/// A point with one coordinate moved far, or two or three of them.
+fn hop(set: &Set, bounds: &[Range], best: &[f64], rng: &mut ChaCha8Rng) -> Vec<f64> {
     let n = best.len();
     let size = (best.iter().map(|v| v * v).sum::<f64>() / n.max(1) as f64).sqrt().max(0.1);
     let mut free = best.to_vec();
-    let more = if k % 2 == 0 { 0 } else { 1 + rng.random_range(0..2usize) };
-    for part in 0..=more.min(n.saturating_sub(1)) {
-        let Some(j) = (n > 0).then(|| if part == 0 { k % n } else { rng.random_range(0..n) }) else { break };
+    let more = if rng.random() { 0 } else { 1 + rng.random_range(0..2usize) };
+    for _ in 0..=more.min(n.saturating_sub(1)) {
+        let Some(j) = (n > 0).then(|| rng.random_range(0..n)) else { break };
         let width = bounds.get(j).filter(|r| r.is_finite()).map_or(f64::INFINITY, |r| 0.5 * (r.upper() - r.lower()));
         let length = (2.0 * size * (0.5 + normal(rng).abs())).min(width);
         let sign = if rng.random::<f64>() < 0.75 { -free[j].signum() } else { free[j].signum() };
