@@ -132,8 +132,8 @@ impl Reader<'_> {
                 "only continuous problems can be read: remove the markers for the continuous relaxation",
             )),
             ("COLUMNS", [column, pairs @ ..]) if matches!(pairs.len(), 2 | 4) => self.column(column, pairs),
-            ("RHS", [pairs @ ..]) | ("RHS", [_, pairs @ ..]) if matches!(pairs.len(), 2 | 4) => self.right(pairs),
-            ("RANGES", [pairs @ ..]) | ("RANGES", [_, pairs @ ..]) if matches!(pairs.len(), 2 | 4) => self.range(pairs),
+            ("RHS", pairs) | ("RHS", [_, pairs @ ..]) if matches!(pairs.len(), 2 | 4) => self.right(pairs),
+            ("RANGES", pairs) | ("RANGES", [_, pairs @ ..]) if matches!(pairs.len(), 2 | 4) => self.range(pairs),
             ("BOUNDS", [kind, rest @ ..]) => self.bound(kind, rest),
             (_, [first, ..]) => {
                 let message = format!("this line does not fit section {}", self.section);

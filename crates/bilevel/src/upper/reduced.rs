@@ -366,10 +366,10 @@ mod tests {
         for x in [[-2.0, -1.0, -1.5], [-3.0, -2.5, -0.5], [-0.4, -2.0, -2.0]] {
             let mut gradient = vec![0.0; 3];
             Smooth::gradient(&mut reduced, &x, &mut gradient);
-            for j in 0..3 {
+            for (j, own) in gradient.iter().enumerate() {
                 let shifted = |t: f64| std::array::from_fn::<f64, 3, _>(|k| if k == j { x[k] + t } else { x[k] });
                 let difference = (reduced.phi(&shifted(1e-5)) - reduced.phi(&shifted(-1e-5))) / 2e-5;
-                assert!((gradient[j] - difference).abs() < 1e-7, "{j}: {}, {difference}", gradient[j]);
+                assert!((own - difference).abs() < 1e-7, "{j}: {own}, {difference}");
             }
         }
     }

@@ -8,10 +8,13 @@ use super::izom::normal;
 use crate::hyper::{End, HyperFailure, HyperObjective, HyperPoint};
 use crate::solution::Rigor;
 
+/// A value and a subgradient.
+pub(crate) type Values = (f64, Option<Vec<f64>>);
+
 /// A function of x with value and subgradient.
 pub(crate) struct Closed<F>(pub usize, pub F);
 
-impl<F: Fn(&[f64]) -> (f64, Option<Vec<f64>>) + Sync> HyperObjective for Closed<F> {
+impl<F: Fn(&[f64]) -> Values + Sync> HyperObjective for Closed<F> {
     fn dimension(&self) -> usize {
         self.0
     }
@@ -107,7 +110,7 @@ impl Instance {
     }
 
     /// As a hyper-objective.
-    pub fn objective(&self) -> Closed<impl Fn(&[f64]) -> (f64, Option<Vec<f64>>) + Sync + '_> {
+    pub fn objective(&self) -> Closed<impl Fn(&[f64]) -> Values + Sync + '_> {
         Closed(self.x0.len(), |x: &[f64]| {
             let (value, gradient) = self.phi(x);
             (value, Some(gradient))
