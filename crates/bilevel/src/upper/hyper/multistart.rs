@@ -75,6 +75,8 @@ const CHEAP: usize = 12;
 /// Evaluations of one exploring run, at most.
 const EACH: usize = 200;
 const EACH_VARIABLE: usize = 30;
+/// A refining run may take this many times as many: without that, one that ends at a jump would use up all.
+const FINE: usize = 4;
 /// Half-width of the box from which starts are drawn where X has no bounds, around the first start and around 0.
 const RADIUS: f64 = 2.0;
 
@@ -153,6 +155,8 @@ fn refine(found: &mut Found, settings: &MultistartSettings, run: &dyn Fn(Task) -
     explored.truncate(REFINED);
     for coarse in explored {
         let left = settings.limit.saturating_sub(found.evaluations);
+        let n = coarse.best.as_ref().map_or(0, |best| best.x.len());
+        let left = left.min(FINE * (EACH + EACH_VARIABLE * n));
         let Some(best) = coarse.best.clone().filter(|_| left > 0) else {
             found.runs.push(coarse);
             continue;
