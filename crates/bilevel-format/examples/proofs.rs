@@ -66,6 +66,9 @@ impl Numbers {
     }
 }
 
+/// Prints the table of one part.
+type Part = fn(&[Case]);
+
 fn main() -> Outcome<()> {
     let mut folders = Vec::new();
     let mut only = None;
@@ -84,7 +87,7 @@ fn main() -> Outcome<()> {
     let cases = cases(&folders)?;
     println!("{} problems with n + m <= 6", cases.len());
     let wanted = |part: &str| only.as_deref().is_none_or(|name| name == part);
-    let parts: [(&str, fn(&[Case])); 5] =
+    let parts: [(&str, Part); 5] =
         [("gap", gaps), ("value", values), ("phi", hyper), ("wrong", wrong), ("global", global)];
     for (name, part) in parts {
         if wanted(name) {
@@ -129,7 +132,7 @@ fn cases(folders: &[PathBuf]) -> Outcome<Vec<Case>> {
     Ok(cases)
 }
 
-fn small<'a>(cases: &'a [Case]) -> impl Iterator<Item = (&'a Case, &'a [f64], &'a [f64])> {
+fn small(cases: &[Case]) -> impl Iterator<Item = (&Case, &[f64], &[f64])> {
     cases.iter().filter(|case| case.problem.n() + case.problem.m() <= 4).filter_map(|case| {
         let (x, y) = case.known.as_ref()?;
         Some((case, x.as_slice(), y.as_slice()))

@@ -36,10 +36,9 @@ fn cases() -> Vec<Case> {
             |x, y| (x + y).powi(2) + 0.3 * x,
             |x, y, _| 0.5 * (y - 1.0).powi(2) + x * y,
         ),
-        // Two wells that tie at x = 0: the leader prefers the upper one, and pays with x < 0.
         case(
-            |x, y| ((x - 0.5).norm2sq() + (y - 1.0).norm2sq(), (y.square() - 1.0).norm2sq() + (x * y).sum()),
-            |x, y| (x - 0.5).powi(2) + (y - 1.0).powi(2),
+            |x, y| ((x + 0.5).norm2sq() + (y - 1.2).norm2sq(), (y.square() - 1.0).norm2sq() + (x * y).sum()),
+            |x, y| (x + 0.5).powi(2) + (y - 1.2).powi(2),
             |x, y, _| (y * y - 1.0).powi(2) + x * y,
         ),
     ]

@@ -3,8 +3,10 @@
 use bilevel::expr::Matrix;
 use bilevel::prelude::*;
 use bilevel::smooth;
-use bilevel::solve::METHODS;
 use bilevel_linalg::Dense;
+
+/// The methods on the value-function programme.
+const METHODS: [&str; 3] = ["smoothed-value", "augmented-lagrangian", "projected-gradient"];
 
 /// Solves by every method with every family; the same value each time, and solved.
 fn everywhere(problem: &Problem, expected: f64, starts: usize) {
@@ -85,7 +87,7 @@ fn half_power(target: f64) -> Result<Problem, ModelError> {
 #[test]
 fn half_power_with_a_tie() -> Result<(), ModelError> {
     // At x = 3/2 the follower is undecided between 0 and 1.
-    everywhere(&half_power(1.0)?, 0.25, 2);
+    everywhere(&half_power(1.0)?, 0.25, 6);
     Ok(())
 }
 

@@ -21,10 +21,10 @@ fn samples_have_their_answers() {
         let file = load(&folder.join(name).with_extension("mps")).unwrap();
         let solution = file.problem.solve(&Options::default());
         assert_eq!(solution.status.name(), "solved", "{name}: {}", solution.message);
-        assert!((solution.upper.unwrap() - value).abs() < 1e-6, "{name}: {:?}", solution.upper);
+        assert!((solution.upper.unwrap() - value).abs() < 1e-5 * (1.0 + value.abs()), "{name}: {:?}", solution.upper);
         let at = |values: &bilevel::problem::NamedValues, key: &str| values.get(key).unwrap()[0];
-        assert!((at(solution.x.as_ref().unwrap(), "x") - x).abs() < 1e-6);
-        assert!((at(solution.y.as_ref().unwrap(), "y") - y).abs() < 1e-6);
+        assert!((at(solution.x.as_ref().unwrap(), "x") - x).abs() < 1e-4);
+        assert!((at(solution.y.as_ref().unwrap(), "y") - y).abs() < 1e-4);
     }
 }
 

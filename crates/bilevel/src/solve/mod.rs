@@ -6,6 +6,7 @@
 //! portfolio.rs   the starts: where from, with which schedule and value model
 //! models.rs      the value models: which apply, and how each is made
 //! consistency.rs gradient consistency of the model of v at a point
+//! region.rs      where the leader's variables can lie
 //! derivatives.rs a check of derivatives against differences
 //! at.rs          ValuesAt: v, S and both hyper-objectives at one x
 //! proved.rs      their proved bounds
@@ -25,6 +26,7 @@ mod models;
 mod options;
 mod portfolio;
 mod proved;
+mod region;
 mod select;
 mod verify;
 

@@ -4,7 +4,7 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Analysis, Options, models};
+use super::{Analysis, Options, models, region};
 use crate::certificate::violation;
 use crate::expr::structure::Range;
 use crate::lower::{LowerSolver, LowerStatus, Meter, Regulariser};
@@ -60,7 +60,8 @@ pub fn starts(
     let count = options.starts.max(1);
     let mut points = vec![first.clone(), first.clone()];
     if count > 2 {
-        let screen = Screen { problem, analysis, seed: options.seed, meter, failures };
+        let bounds = region::implied(&analysis.levels, analysis.bounds.leader());
+        let screen = Screen { problem, analysis, bounds, seed: options.seed, meter, failures };
         points.extend(screen.best(&first, count - 2));
     }
     let start = |(k, (x, y)): (usize, (Vec<f64>, Vec<f64>))| {
@@ -115,6 +116,8 @@ pub fn spread_over_x(problem: &Problem, analysis: &Analysis, first: &[f64], coun
 struct Screen<'a> {
     problem: &'a Problem,
     analysis: &'a Analysis,
+    /// Where x can lie.
+    bounds: Vec<Range>,
     seed: u64,
     meter: &'a Meter,
     failures: &'a Failures,
@@ -171,7 +174,7 @@ impl Screen<'_> {
 
     /// The k-th point of X to look at.
     fn point(&self, k: usize, first: &[f64], rng: &mut ChaCha8Rng) -> Vec<f64> {
-        let (set, bounds) = (&self.problem.leader().set, self.analysis.bounds.leader());
+        let (set, bounds) = (&self.problem.leader().set, &self.bounds[..]);
         let boxed = !bounds.is_empty() && bounds.iter().all(|range| range.is_finite());
         if boxed && k < CORNERS {
             let corner: Vec<f64> = bounds
