@@ -30,9 +30,22 @@ impl Expr {
         map(Function::Expm1, self)
     }
 
-    /// Square root, elementwise; defined for z >= 0.
+    /// Square root, elementwise; defined for z >= 0. The root of an absolute value is [`Expr::abs_power`], which is smoothed
+    /// as a whole.
     pub fn sqrt(&self) -> Expr {
-        map(Function::Sqrt, self)
+        match self.inside_abs() {
+            Some(z) => z.abs_power(0.5),
+            None => map(Function::Sqrt, self),
+        }
+    }
+
+    /// z, if this is |z| without a smoothing family of its own.
+    fn inside_abs(&self) -> Option<Expr> {
+        let node = self.graph().node(self.id()?);
+        match (node.op, &node.args[..]) {
+            (Op::Map(Function::Abs), &[z]) if node.family.is_none() => Some(self.with_id(z)),
+            _ => None,
+        }
     }
 
     /// z², elementwise.
@@ -124,7 +137,10 @@ impl Expr {
         match p {
             2.0 => self.square(),
             0.5 => self.sqrt(),
-            _ => map(Function::Power(p), self),
+            _ => match self.inside_abs() {
+                Some(z) if p > 0.0 => z.abs_power(p),
+                _ => map(Function::Power(p), self),
+            },
         }
     }
 
