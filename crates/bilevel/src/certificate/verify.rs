@@ -30,7 +30,7 @@ const OPERATIONS: usize = 600_000;
 const NODES: usize = 3_000;
 const FINAL_NODES: usize = 5_000;
 /// Work of one search: a second or so at most, also for formulas with much data.
-const WORK: usize = 8_000_000;
+const WORK: usize = 3_000_000;
 /// Gap, relative to 1 + |f|, at which a proof is good enough: below what counts as solved.
 const GAP: f64 = 2e-9;
 
