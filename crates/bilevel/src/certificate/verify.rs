@@ -20,7 +20,7 @@ use crate::upper::Levels;
 /// Largest violation, relative to 1 + the point's size, of a point that is not refuted.
 const VIOLATION: f64 = 1e-6;
 /// A proved gap is shown in place of the estimated one when it is at most this, relative to 1 + |v|, above it.
-const PROVED: f64 = 1e-6;
+const PROVED: f64 = 1e-8;
 /// An answer found by the independent search refutes a point if it is better by this, relative to 1 + |v|, at least;
 /// and by ten times the root of what it violates, because v may move by so much.
 const BETTER: f64 = 1e-7;

@@ -231,7 +231,7 @@ fn norm_inf(v: &[f64]) -> f64 {
 /// How far answers are looked for by [`gap_bound`], relative to 1 + ‖y‖∞.
 const REACH: f64 = 10.0;
 
-/// An upper bound of f(x, y) − f(x, u) over all u within [`REACH`] (1 + ‖y‖∞) of 0 in every entry, from `gradient` = ∇_y s
+/// An upper bound of f(x, y) − f(x, u) over all u within `REACH` (1 + ‖y‖∞) of 0 in every entry, from `gradient` = ∇_y s
 /// at y alone: s is convex, so that f(x, u) >= s(y) + ∇s(y)ᵀ(u − y) + P(u), which separates.
 pub fn gap_bound(at: &CompositeAt<'_>, y: &[f64], gradient: &[f64]) -> f64 {
     let composite = at.composite();

@@ -408,7 +408,9 @@ fn fail(out: &mut ValuesAt, failure: &HyperFailure) {
 
 fn describe(failure: &HyperFailure) -> String {
     match failure {
-        HyperFailure::NoAnswer => "the follower has no feasible answer at this x".to_string(),
+        HyperFailure::NoAnswer => {
+            "the follower has no feasible answer at this x, or none that satisfies the leader's constraints".to_string()
+        }
         HyperFailure::FollowerUnbounded => "the follower's objective decreases without bound at this x".to_string(),
         HyperFailure::Infinite => "F is unbounded over the follower's answers".to_string(),
         HyperFailure::Numerical(what) => what.clone(),

@@ -56,8 +56,13 @@ impl Problem {
     /// Solves the problem, reporting to an observer that may also end the run.
     pub fn solve_observed(&self, options: &Options, observer: &dyn Observer) -> Solution {
         let clock = Instant::now();
-        let watch = Watch { observer, deadline: options.time_limit.map(|limit| clock + limit) };
+        let watch = Watch { observer, deadline: options.time_limit.and_then(|limit| clock.checked_add(limit)) };
         let mut solution = solve(self, options, &watch);
+        if solution.status == Status::Interrupted && watch.late() && !observer.interrupted() {
+            // To a method the deadline and the user look the same.
+            solution.status = Status::TimeLimit;
+            solution.message = solution.message.replace("stopped before", "the time limit was reached before");
+        }
         solution.work.seconds = clock.elapsed().as_secs_f64();
         solution
     }

@@ -4,13 +4,16 @@ use super::{Analysis, Options, models, without_point};
 use crate::certificate::{FollowerCheck, ProvedGap, Verifier, check_kkt, jointly_feasible, violation};
 use crate::lower::{LowerSolver, LowerStatus, Meter, Pool, PoolSettings, Regulariser};
 use crate::observe::Observer;
-use crate::problem::{At, Failures, FunctionEvaluator, NamedValues, Place, Problem, Side};
+use crate::problem::{At, Attitude, Failures, FunctionEvaluator, NamedValues, Place, Problem, Side};
 use crate::set::ConvexSet;
 use crate::smooth::Smoothing;
 use crate::solution::{Certificate, Multipliers, Rigor, Solution, Stationarity, Status, Verdict, Work};
 use crate::upper::{Candidate, Run, branch_residual, optimality_residual, reduced_residual, reducible};
 use crate::value::ValueKind;
 
+/// A better answer of the follower counts if F changes by this, relative to 1 + its size. Bounds of phi let answers be
+/// worse by 1e-6, which may change F a little where the follower has only one.
+const BETTER: f64 = 0.05;
 /// Largest violation, relative to 1 + the point's size, of a solved problem.
 const VIOLATION: f64 = 1e-6;
 /// Largest follower gap, relative to 1 + |v|, of a solved problem.
@@ -272,11 +275,25 @@ impl Chooser<'_> {
                 (Status::Stuck, reason)
             }
             Some(s) if s.residual <= self.options.tolerance => {
+                if let Some(better) = self.better_answer(best, certificate) {
+                    let text = "stationary, but among the answers that are as good for the follower one is better for the leader";
+                    return (Status::Feasible, format!("{text}: F = {better:.7}; {basis}"));
+                }
                 (Status::Solved, format!("feasible, follower optimal, stationary; {basis}"))
             }
             Some(s) => (Status::Feasible, format!("stationarity residual {:.1e}; {basis}", s.residual)),
             None => (Status::Feasible, format!("no stationarity residual could be computed; {basis}")),
         }
+    }
+
+    /// F at another answer of the follower, in the user's sense, where the bounds of phi show one that is clearly better
+    /// for an optimistic leader than y: a stationary y need not be the best of S(x).
+    fn better_answer(&self, best: &Checked, certificate: &Certificate) -> Option<f64> {
+        let phi = certificate.phi.as_ref().filter(|_| self.options.attitude == Attitude::Optimistic)?;
+        let sense = self.problem.leader().sense;
+        let ends = [phi.optimistic.lower, phi.optimistic.upper].map(|end| sense.apply(end));
+        let attained = ends[0].max(ends[1]);
+        (attained < best.upper - BETTER * (1.0 + best.upper.abs())).then(|| sense.apply(attained))
     }
 
     /// Violations remain: is there any point that satisfies the constraints of both levels?
