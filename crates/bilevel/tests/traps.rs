@@ -110,3 +110,15 @@ fn the_same_seed_gives_the_same_answer_with_any_number_of_threads() -> Result<()
     assert_eq!(first, run(2));
     Ok(())
 }
+
+#[test]
+fn a_follower_without_a_minimiser_is_not_solved() -> Result<(), ModelError> {
+    let mut model = Model::new();
+    let x = model.leader("x", 1).within(Bounds::new(0.0, 1.0)?)?;
+    let y = model.follower("y", 1).free()?;
+    let problem = model.upper(x.sum()).lower((-&y).exp().sum()).build()?;
+    let solution = problem.solve(&Options::default());
+    assert_eq!(solution.status, Status::FollowerUnbounded, "{}", solution.message);
+    assert!(solution.message.contains("as y goes to infinity"), "{}", solution.message);
+    Ok(())
+}

@@ -1,7 +1,9 @@
 //! From candidates to an answer: the best one that an independent check of the follower accepts, with its certificate.
 
 use super::{Analysis, Options, models, without_point};
-use crate::certificate::{FollowerCheck, ProvedGap, Verifier, check_kkt, jointly_feasible, violation};
+use crate::certificate::{
+    FollowerCheck, ProvedGap, Verifier, check_kkt, follower_violation, jointly_feasible, variable, violation,
+};
 use crate::lower::{LowerSolver, LowerStatus, Meter, Pool, PoolSettings, Regulariser};
 use crate::observe::Observer;
 use crate::problem::{At, Attitude, Failures, FunctionEvaluator, NamedValues, Place, Problem, Side};
@@ -269,6 +271,11 @@ impl Chooser<'_> {
             }
             _ => "the follower's optimality rests on a multistart",
         };
+        if let Some(variable) = self.falls_for_ever(best) {
+            let text =
+                format!("the follower has no best answer: its objective keeps falling as {variable} goes to infinity");
+            return (Status::FollowerUnbounded, text);
+        }
         match &certificate.stationarity {
             _ if certificate.verdict == Some(Verdict::Refuted) => {
                 let reason = certificate.statements.last().cloned().unwrap_or_default();
@@ -284,6 +291,32 @@ impl Chooser<'_> {
             Some(s) => (Status::Feasible, format!("stationarity residual {:.1e}; {basis}", s.residual)),
             None => (Status::Feasible, format!("no stationarity residual could be computed; {basis}")),
         }
+    }
+
+    /// The follower's variable, if there is one, along which f is smaller at points far beyond y and never rises: an
+    /// infimum that no answer attains, within the tolerances of a gap.
+    fn falls_for_ever(&self, best: &Checked) -> Option<String> {
+        let (x, y) = (&best.candidate.x, &best.candidate.y);
+        let here = self.value(self.problem.follower(), x, y);
+        let ranges = self.analysis.bounds.follower();
+        for (j, range) in ranges.iter().enumerate() {
+            for (sign, end) in [(1.0, range.upper()), (-1.0, range.lower())] {
+                let mut last = here;
+                let falling = end.is_infinite()
+                    && [1.0, 10.0, 100.0].iter().all(|step| {
+                        let mut far = y.clone();
+                        far[j] += sign * step * (1.0 + y[j].abs());
+                        let value = self.value(self.problem.follower(), x, &far);
+                        let falls = if last == here { value < last } else { value <= last };
+                        last = value;
+                        falls && follower_violation(self.problem, x, &far, self.failures) <= VIOLATION
+                    });
+                if falling {
+                    return Some(variable(&self.problem.follower().blocks, j));
+                }
+            }
+        }
+        None
     }
 
     /// F at another answer of the follower, in the user's sense, where the bounds of phi show one that is clearly better
