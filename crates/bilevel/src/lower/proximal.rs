@@ -18,6 +18,7 @@ mod tests;
 use bilevel_linalg::Dense;
 
 use super::composite::{CompositeAt, Weights};
+use crate::smooth::proximal::soft_threshold;
 use model::Model;
 
 /// When to stop.
@@ -200,28 +201,17 @@ fn variable_violation(y: f64, g: f64, w: f64, (l, u): (f64, f64)) -> f64 {
 fn group_violation(members: &[usize], y: &[f64], gradient: &[f64], abs: &[f64], weight: f64) -> f64 {
     let norm = members.iter().map(|&j| y[j] * y[j]).sum::<f64>().sqrt();
     if norm == 0.0 {
-        let soft: f64 = members.iter().map(|&j| soft(gradient[j], abs[j]).powi(2)).sum();
+        let soft: f64 = members.iter().map(|&j| soft_threshold(gradient[j], abs[j]).powi(2)).sum();
         return (soft.sqrt() - weight).max(0.0);
     }
     let entry = |&j: &usize| {
         if y[j] == 0.0 {
-            soft(gradient[j], abs[j])
+            soft_threshold(gradient[j], abs[j])
         } else {
             gradient[j] + abs[j] * y[j].signum() + weight * y[j] / norm
         }
     };
     members.iter().map(entry).fold(0.0, |a: f64, v| a.max(v.abs()))
-}
-
-/// The proximal map of w |.|: the soft threshold.
-pub(super) fn soft(z: f64, w: f64) -> f64 {
-    if z > w {
-        z - w
-    } else if z < -w {
-        z + w
-    } else {
-        0.0
-    }
 }
 
 fn norm_inf(v: &[f64]) -> f64 {
@@ -247,7 +237,7 @@ pub fn gap_bound(at: &CompositeAt<'_>, y: &[f64], gradient: &[f64]) -> f64 {
     for (members, &weight) in composite.groups().iter().zip(group) {
         let norm = members.iter().map(|&j| y[j] * y[j]).sum::<f64>().sqrt();
         let own: f64 = members.iter().map(|&j| gradient[j] * y[j] + abs[j] * y[j].abs()).sum();
-        let slope: f64 = members.iter().map(|&j| soft(gradient[j], abs[j]).powi(2)).sum::<f64>().sqrt();
+        let slope: f64 = members.iter().map(|&j| soft_threshold(gradient[j], abs[j]).powi(2)).sum::<f64>().sqrt();
         let size = reach * (members.len() as f64).sqrt();
         bound += own + weight * norm + (slope - weight).max(0.0) * size;
     }

@@ -278,15 +278,6 @@ impl<'a> FunctionEvaluator<'a> {
         }
     }
 
-    /// Adds the Hessian of a scalar formula times a direction in y to a vector over x; false for a user's own code.
-    pub fn add_mixed_product(&mut self, at: At<'_>, direction: &[f64], out: &mut [f64]) -> bool {
-        let Function::Formula { tape, .. } = self.function else { return false };
-        let mut evaluation = tape.evaluate(&mut self.workspace, at.x, &at.y[..self.followers], at.smoothing);
-        evaluation.hessian(&[1.0]).product(None, Some(&direction[..self.followers]), Some(&mut self.gradient_x), None);
-        add(1.0, &self.gradient_x, out);
-        true
-    }
-
     /// Evaluates a scalar formula once and hands out the function that writes its Hessian in y times a direction; false
     /// for a user's own code.
     pub fn with_follower_hessian(&mut self, at: At<'_>, run: &mut dyn FnMut(&mut Product<'_>)) -> bool {

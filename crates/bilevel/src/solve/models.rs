@@ -4,8 +4,7 @@ use super::{Analysis, Options};
 use crate::lower::{Follower, LowerSolver, Meter, Pool, PoolSettings};
 use crate::problem::Failures;
 use crate::value::{
-    ConcaveMoreau, EntropicSettings, EntropicValue, JointMoreau, PoolValue, QuadraticValue, SoftPoolValue, ValueKind,
-    ValueModel,
+    ConcaveMoreau, EntropicSettings, EntropicValue, JointMoreau, PoolValue, QuadraticValue, ValueKind, ValueModel,
 };
 
 /// Why a value model does not apply to a problem, if it does not.
@@ -77,7 +76,7 @@ pub fn value_model<'a>(
     let usual = PoolSettings::default().first_starts;
     match kind {
         ValueKind::Quadratic => Box::new(QuadraticValue::new(solver(), family, &y)),
-        ValueKind::SoftPool => Box::new(SoftPoolValue::new(solver(), family, pool(usual))),
+        ValueKind::SoftPool => Box::new(PoolValue::soft(solver(), family, pool(usual))),
         ValueKind::Moreau if analysis.jointly_convex => {
             Box::new(JointMoreau::new(follower, family, analysis.jointly_smooth, &y, failures))
         }
@@ -86,10 +85,10 @@ pub fn value_model<'a>(
             let settings = EntropicSettings::default();
             match EntropicValue::new(solver(), family, pool(ENTROPIC_STARTS), settings, failures) {
                 Ok(model) => Box::new(model),
-                Err(_) => Box::new(PoolValue::new(solver(), family, pool(usual))),
+                Err(_) => Box::new(PoolValue::hard(solver(), family, pool(usual))),
             }
         }
-        ValueKind::Pool => Box::new(PoolValue::new(solver(), family, pool(usual))),
+        ValueKind::Pool => Box::new(PoolValue::hard(solver(), family, pool(usual))),
     }
 }
 

@@ -181,7 +181,8 @@ impl<'a> Reduced<'a> {
         let mut direction = vec![0.0; m];
         manifold.variables.iter().zip(&p).for_each(|(&j, p)| direction[j] = *p);
         let mut mixed = vec![0.0; n];
-        self.lower.add_mixed_product(At { x, y, smoothing: Smoothing::EXACT }, &direction, &mut mixed);
+        let at = At { x, y, smoothing: Smoothing::EXACT };
+        self.lower.hessian_product(at, &[1.0], &direction, Some(&mut mixed), None);
         // At zero the formula's derivative of |y_j| is 0: the sign with which the variable enters is added here.
         let mut seed = vec![0.0; m];
         change.enter.iter().for_each(|&(j, sign)| seed[j] = sign * direction[j]);

@@ -18,7 +18,7 @@ mod quadratic;
 
 pub use entropic::{EntropicReport, EntropicSettings, EntropicValue, Region};
 pub use moreau::{ConcaveMoreau, JointMoreau};
-pub use pool::{PoolValue, SoftPoolValue};
+pub use pool::PoolValue;
 pub use quadratic::QuadraticValue;
 
 use crate::lower::{LowerStatus, Regulariser};

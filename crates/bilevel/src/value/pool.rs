@@ -10,7 +10,7 @@
 use bilevel_linalg::vector;
 
 use super::{ValueModel, ValuePoint};
-use crate::lower::{LowerSolver, LowerStatus, Pool};
+use crate::lower::{LowerSolution, LowerSolver, LowerStatus, Pool};
 use crate::smooth::{Family, Smoothing};
 
 /// Values within this of the least, relative to 1 + its size, tie with it.
@@ -22,83 +22,37 @@ pub struct PoolValue<'a> {
     family: &'a dyn Family,
     mu: f64,
     pool: Pool,
+    soft: bool,
 }
 
 impl<'a> PoolValue<'a> {
-    /// The model for the solver's follower, searching with `pool`.
-    pub fn new(solver: LowerSolver<'a>, family: &'a dyn Family, pool: Pool) -> Self {
-        Self { solver, family, mu: 1.0, pool }
-    }
-}
-
-impl ValueModel for PoolValue<'_> {
-    fn name(&self) -> &'static str {
-        "pool"
+    /// The least value of the solver's follower, searching with `pool`.
+    pub fn hard(solver: LowerSolver<'a>, family: &'a dyn Family, pool: Pool) -> Self {
+        Self { solver, family, mu: 1.0, pool, soft: false }
     }
 
-    fn begin_stage(&mut self, mu: f64, _: &[f64]) {
-        self.mu = mu;
+    /// The soft minimum.
+    pub fn soft(solver: LowerSolver<'a>, family: &'a dyn Family, pool: Pool) -> Self {
+        Self { soft: true, ..Self::hard(solver, family, pool) }
     }
 
-    fn suggest(&mut self, y: &[f64]) {
-        self.pool.suggest(y);
-    }
-
-    fn evaluate(&mut self, x: &[f64]) -> Result<ValuePoint, LowerStatus> {
-        let found = self.pool.minimise(&mut self.solver, x, Smoothing::new(self.family, self.mu))?;
-        let best = found.first().ok_or(LowerStatus::Numerical)?;
+    /// The best minimiser's gradient, and those of the ones that tie with it.
+    fn least(&mut self, found: &[LowerSolution], best: &LowerSolution, n: usize) -> ValuePoint {
         let near = best.value + TIE * (1.0 + best.value.abs());
         // The gradients need the programme fixed at this x, which it is: all of the pool's solves were at x.
         let mut gradients = found.iter().take_while(|solution| solution.value <= near).map(|solution| {
-            let mut gradient = vec![0.0; x.len()];
+            let mut gradient = vec![0.0; n];
             self.solver.value_gradient(solution, &mut gradient);
             gradient
         });
         let gradient = gradients.next().unwrap_or_default();
         let ties = gradients.collect();
-        Ok(ValuePoint {
-            value: best.value,
-            gradient,
-            ties,
-            y: best.y[..self.solver.follower().m].to_vec(),
-            ..ValuePoint::default()
-        })
-    }
-}
-
-/// The soft minimum over a pool of local minimisers.
-pub struct SoftPoolValue<'a> {
-    solver: LowerSolver<'a>,
-    family: &'a dyn Family,
-    mu: f64,
-    pool: Pool,
-}
-
-impl<'a> SoftPoolValue<'a> {
-    /// The model for the solver's follower, searching with `pool`.
-    pub fn new(solver: LowerSolver<'a>, family: &'a dyn Family, pool: Pool) -> Self {
-        Self { solver, family, mu: 1.0, pool }
-    }
-}
-
-impl ValueModel for SoftPoolValue<'_> {
-    fn name(&self) -> &'static str {
-        "soft-pool"
+        ValuePoint { value: best.value, gradient, ties, ..ValuePoint::default() }
     }
 
-    fn begin_stage(&mut self, mu: f64, _: &[f64]) {
-        self.mu = mu;
-    }
-
-    fn suggest(&mut self, y: &[f64]) {
-        self.pool.suggest(y);
-    }
-
-    fn evaluate(&mut self, x: &[f64]) -> Result<ValuePoint, LowerStatus> {
-        let found = self.pool.minimise(&mut self.solver, x, Smoothing::new(self.family, self.mu))?;
-        let best = found.first().ok_or(LowerStatus::Numerical)?;
-        let (mut total, mut gradient, mut own) = (0.0, vec![0.0; x.len()], vec![0.0; x.len()]);
-        for solution in &found {
+    fn soft_minimum(&mut self, found: &[LowerSolution], best: &LowerSolution, n: usize) -> ValuePoint {
+        let (mut total, mut gradient, mut own) = (0.0, vec![0.0; n], vec![0.0; n]);
+        for solution in found {
             let weight = (-(solution.value - best.value) / self.mu).exp();
             if weight == 0.0 {
                 break;
@@ -108,8 +62,30 @@ impl ValueModel for SoftPoolValue<'_> {
             vector::axpy(weight, &own, &mut gradient);
         }
         vector::scale(1.0 / total, &mut gradient);
+        ValuePoint { value: best.value - self.mu * f64::ln(total), gradient, ..ValuePoint::default() }
+    }
+}
+
+impl ValueModel for PoolValue<'_> {
+    fn name(&self) -> &'static str {
+        if self.soft { "soft-pool" } else { "pool" }
+    }
+
+    fn begin_stage(&mut self, mu: f64, _: &[f64]) {
+        self.mu = mu;
+    }
+
+    fn suggest(&mut self, y: &[f64]) {
+        self.pool.suggest(y);
+    }
+
+    fn evaluate(&mut self, x: &[f64]) -> Result<ValuePoint, LowerStatus> {
+        let found = self.pool.minimise(&mut self.solver, x, Smoothing::new(self.family, self.mu))?;
+        let best = found.first().ok_or(LowerStatus::Numerical)?;
         let y = best.y[..self.solver.follower().m].to_vec();
-        Ok(ValuePoint { value: best.value - self.mu * f64::ln(total), gradient, y, ..ValuePoint::default() })
+        let point =
+            if self.soft { self.soft_minimum(&found, best, x.len()) } else { self.least(&found, best, x.len()) };
+        Ok(ValuePoint { y, ..point })
     }
 }
 
@@ -132,8 +108,8 @@ mod tests {
         let failures = Failures::default();
         let solver = || LowerSolver::new(&follower, &failures, &Meter::unlimited());
         let pool = || Pool::new(PoolSettings::default(), 3, &[vec![-0.5], vec![0.5]]);
-        let mut hard = PoolValue::new(solver(), &Chks, pool());
-        let mut soft = SoftPoolValue::new(solver(), &Chks, pool());
+        let mut hard = PoolValue::hard(solver(), &Chks, pool());
+        let mut soft = PoolValue::soft(solver(), &Chks, pool());
         check(&mut hard, &mut soft);
     }
 

@@ -5,22 +5,12 @@
 //! Σ max(s - d_i, 0) = mu; they are the gradient. On their support the second derivative is (I - 1 1ᵀ/k) / mu.
 
 use super::extremum::{largest, mean_at_ties, share};
+use crate::smooth::proximal;
 
-/// s: Newton's method from the right end, where the sum is at least mu, needs finitely many steps.
+/// s, or 0 where the largest entry is not finite.
 pub(in crate::expr) fn depth(z: &[f64], mu: f64) -> f64 {
     let most = largest(z);
-    if !most.is_finite() {
-        return 0.0;
-    }
-    let (mut s, mut count) = (mu, usize::MAX);
-    loop {
-        let near = z.iter().map(|v| most - v).filter(|d| *d < s);
-        let (sum, fewer) = near.fold((0.0, 0_usize), |(sum, k), d| (sum + d, k + 1));
-        if fewer >= count || fewer == 0 {
-            return s;
-        }
-        (s, count) = ((mu + sum) / fewer as f64, fewer);
-    }
+    if most.is_finite() { proximal::depth(z.iter().map(|v| most - v), mu) } else { 0.0 }
 }
 
 /// The value, where `s` is the depth.

@@ -3,7 +3,7 @@
 use bilevel_linalg::{Cholesky, Dense, vector};
 
 use super::super::composite::{CompositeAt, Weights};
-use super::soft;
+use crate::smooth::proximal::soft_threshold;
 
 /// Rounds of descent at most.
 const ROUNDS: usize = 500;
@@ -122,7 +122,7 @@ impl<'a> Model<'a> {
         for a in 0..self.z.len() {
             if self.group_of[a].is_none() {
                 let curvature = self.diagonal[a];
-                let free = soft(self.z[a] - self.slope[a] / curvature, self.abs[a] / curvature);
+                let free = soft_threshold(self.z[a] - self.slope[a] / curvature, self.abs[a] / curvature);
                 let new = free.max(self.lower[a]).min(self.upper[a]);
                 change = change.max((new - self.z[a]).abs() * curvature);
                 self.set(a, new);
@@ -138,8 +138,10 @@ impl<'a> Model<'a> {
     fn descend_group(&mut self, g: usize) -> f64 {
         let (members, weight) = &self.groups[g];
         let curvature = self.steepest[g];
-        let mut new: Vec<f64> =
-            members.iter().map(|&a| soft(self.z[a] - self.slope[a] / curvature, self.abs[a] / curvature)).collect();
+        let mut new: Vec<f64> = members
+            .iter()
+            .map(|&a| soft_threshold(self.z[a] - self.slope[a] / curvature, self.abs[a] / curvature))
+            .collect();
         let size = new.iter().map(|v| v * v).sum::<f64>().sqrt();
         let kept = if size > 0.0 { (1.0 - weight / curvature / size).max(0.0) } else { 0.0 };
         new.iter_mut().for_each(|v| *v *= kept);

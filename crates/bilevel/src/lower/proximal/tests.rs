@@ -51,7 +51,7 @@ fn by_proximal_gradient(at: &mut CompositeAt<'_>, m: usize) -> Vec<f64> {
     for _ in 0..60_000 {
         at.gradient(&y, &mut g);
         for j in 0..m {
-            y[j] = soft(y[j] - t * g[j], t * abs[j]).max(lower[j]).min(upper[j]);
+            y[j] = soft_threshold(y[j] - t * g[j], t * abs[j]).max(lower[j]).min(upper[j]);
         }
         for (members, w) in groups.iter().zip(&group) {
             let norm = members.iter().map(|&j| y[j] * y[j]).sum::<f64>().sqrt();

@@ -1,7 +1,7 @@
 //! `h(z) = w max |z_i|`: by Moreau's identity z minus the projection of z onto the l1 ball of radius `mu w`, that is,
 //! entries are cut at a level t with Σ max(|z_i| - t, 0) = mu w, or all are 0.
 
-use super::Proximal;
+use super::{Proximal, depth};
 
 /// A multiple of the maximum norm.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,20 +28,8 @@ impl Proximal for LInf {
     }
 }
 
-/// The t with Σ max(v_i - t, 0) = `total`: Newton's method from the left, which climbs to it in finitely many steps.
+/// The t with Σ max(v_i - t, 0) = `total`.
 pub(super) fn level(values: impl Iterator<Item = f64> + Clone, total: f64) -> f64 {
     let most = values.clone().fold(f64::NEG_INFINITY, f64::max);
-    if !most.is_finite() {
-        return most;
-    }
-    // Counted down from the largest entry, so that large entries cancel nothing.
-    let (mut depth, mut count) = (total, usize::MAX);
-    loop {
-        let near = values.clone().map(|v| most - v).filter(|d| *d < depth);
-        let (sum, fewer) = near.fold((0.0, 0_usize), |(sum, k), d| (sum + d, k + 1));
-        if fewer >= count || fewer == 0 {
-            return most - depth;
-        }
-        (depth, count) = ((total + sum) / fewer as f64, fewer);
-    }
+    if most.is_finite() { most - depth(values.map(|v| most - v), total) } else { most }
 }

@@ -62,6 +62,20 @@ pub trait Proximal {
     }
 }
 
+/// The s with Σ max(s - d_i, 0) = `total` for distances d_i >= 0, one of them 0: Newton's method from the right end, where
+/// the sum is at least `total`, needs finitely many steps. Distances below the largest entry cancel nothing.
+pub(crate) fn depth(distances: impl Iterator<Item = f64> + Clone, total: f64) -> f64 {
+    let (mut s, mut count) = (total, usize::MAX);
+    loop {
+        let near = distances.clone().filter(|d| *d < s);
+        let (sum, fewer) = near.fold((0.0, 0_usize), |(sum, k), d| (sum + d, k + 1));
+        if fewer >= count || fewer == 0 {
+            return s;
+        }
+        (s, count) = ((total + sum) / fewer as f64, fewer);
+    }
+}
+
 /// What is left of `z` after moving it by up to `t` towards 0.
 pub fn soft_threshold(z: f64, t: f64) -> f64 {
     if z > t {
@@ -69,7 +83,7 @@ pub fn soft_threshold(z: f64, t: f64) -> f64 {
     } else if z < -t {
         z + t
     } else {
-        // 0, or NaN for NaN.
-        0.0 * z
+        // NaN comes out.
+        if z.is_nan() { z } else { 0.0 }
     }
 }
