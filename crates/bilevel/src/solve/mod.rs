@@ -45,7 +45,7 @@ use crate::observe::{Observer, Silent, Stage};
 use crate::problem::{Failures, Problem};
 use crate::solution::{Certificate, Multipliers, Solution, Status, Work};
 use crate::upper::Run;
-use portfolio::Start;
+use portfolio::{Round, Start};
 
 impl Problem {
     /// Solves the problem. Never fails: trouble is a [`Status`] with a message and the best point so far.
@@ -102,19 +102,11 @@ fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solution {
     if let Some(reason) = options.value_model.and_then(|kind| models::refusal(&analysis, kind)) {
         return without_point(problem, options, Status::Unsupported, reason);
     }
-    let screening = Meter::new(options.budget / 4);
-    let starts = portfolio::starts(problem, &analysis, options, &screening, &failures);
-    if let Err(message) = portfolio::check_start(problem, &starts, &failures) {
-        return without_point(problem, options, Status::Numerical, message);
-    }
-    let budget = options.budget.saturating_sub(screening.used()) / starts.len().max(1) as u64;
-    let run = |(number, start): (usize, &Start)| {
-        portfolio::run(problem, &analysis, options, (number, start), budget, watch, &failures)
+    let search = Rounds { problem, analysis: &analysis, options, watch, failures: &failures };
+    let mut solution = match search.solution() {
+        Ok(solution) => solution,
+        Err(message) => return without_point(problem, options, Status::Numerical, message),
     };
-    let runs: Vec<Run> = evaluate::in_order(options.threads, starts.iter().enumerate().collect(), run);
-    let mut solution = select::select(problem, &analysis, options, &runs, watch, &failures);
-    solution.work.lower_solves += screening.used();
-    finish_status(&mut solution, options, &runs, watch, &failures);
     if options.global && failures.first().is_none() {
         return global::close(problem, &analysis, options, watch, &failures, solution);
     }
@@ -124,6 +116,62 @@ fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solution {
         global::write_infeasible(&mut solution, nodes);
     }
     solution
+}
+
+/// The rounds of starts over one problem.
+struct Rounds<'a> {
+    problem: &'a Problem,
+    analysis: &'a Analysis,
+    options: &'a Options,
+    watch: &'a Watch<'a>,
+    failures: &'a Failures,
+}
+
+impl Rounds<'_> {
+    /// The best point of the search over pieces, the first round and, where that leaves doubt, the second one.
+    fn solution(&self) -> Result<Solution, String> {
+        let Self { problem, analysis, options, watch, failures } = *self;
+        let (mut runs, mut screened) = (Vec::new(), 0);
+        let pieces = portfolio::by_pieces(analysis, options, watch);
+        let complete = pieces.as_ref().is_some_and(|(_, complete)| *complete);
+        let count = if complete { 1 } else { options.starts.max(1) };
+        let limit = options.budget.saturating_sub(pieces.as_ref().map_or(0, |(run, _)| run.lower_solves));
+        screened += self.round(Round::First(count), limit, &mut runs)?;
+        runs.extend(pieces.map(|(run, _)| run));
+        let mut solution = self.select(&runs, screened);
+        let left = options.budget.saturating_sub(solution.work.lower_solves);
+        let again = options.starts > 1 && !watch.interrupted() && failures.first().is_none();
+        if again && left > 0 && portfolio::doubtful(problem, analysis, &solution, &runs) {
+            screened += self.round(Round::Second(options.starts), left, &mut runs)?;
+            solution = self.select(&runs, screened);
+        }
+        Ok(solution)
+    }
+
+    /// Runs the starts of a round, within `limit` lower solves; returns those of the screening.
+    fn round(&self, round: Round, limit: u64, runs: &mut Vec<Run>) -> Result<u64, String> {
+        let Self { problem, analysis, options, watch, failures } = *self;
+        let screening = Meter::new(limit / 4);
+        let starts = portfolio::starts(problem, analysis, options, round, &screening, failures);
+        if runs.is_empty() {
+            portfolio::check_start(problem, &starts, failures)?;
+        }
+        let budget = limit.saturating_sub(screening.used()) / starts.len().max(1) as u64;
+        let first = runs.len();
+        let run = |(number, start): (usize, &Start)| {
+            portfolio::run(problem, analysis, options, (first + number, start), budget, watch, failures)
+        };
+        runs.extend(evaluate::in_order(options.threads, starts.iter().enumerate().collect(), run));
+        Ok(screening.used())
+    }
+
+    fn select(&self, runs: &[Run], screened: u64) -> Solution {
+        let Self { problem, analysis, options, watch, failures } = *self;
+        let mut solution = select::select(problem, analysis, options, runs, watch, failures);
+        solution.work.lower_solves += screened;
+        finish_status(&mut solution, options, runs, watch, failures);
+        solution
+    }
 }
 
 /// What an early end, a failing user's function or a follower without answers means for the status.

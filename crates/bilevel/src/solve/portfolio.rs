@@ -1,5 +1,9 @@
 //! The starts: the user's point with the homotopy in mu, then direct starts at small mu from the same and from the most
 //! promising of many screened points. Diversity comes from different initial levels as much as from different points.
+//!
+//! Before them, pieces of a linear or convex-quadratic follower are searched one by one ([`by_pieces`]): where that comes
+//! to an end, one start is enough. After them, a second round starts from more points and with other models of v where the
+//! first one leaves doubt ([`doubtful`]).
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -7,12 +11,14 @@ use rand_chacha::ChaCha8Rng;
 use super::{Analysis, Options, models, region};
 use crate::certificate::violation;
 use crate::expr::structure::Range;
-use crate::lower::{LowerSolver, LowerStatus, Meter, Regulariser};
+use crate::lower::{LowerSolver, LowerStatus, Meter, Pool, PoolSettings, Regulariser};
 use crate::observe::Observer;
 use crate::problem::{At, Failures, FunctionEvaluator, Problem};
 use crate::set::ConvexSet;
 use crate::smooth::{Chks, Smoothing};
-use crate::upper::{PolishSettings, Purpose, Run, Schedule, SmoothedValue};
+use crate::solution::Solution;
+use crate::upper::pieces::Pieces;
+use crate::upper::{Candidate, PolishSettings, Purpose, Run, Schedule, SmoothedValue};
 use crate::value::ValueKind;
 
 /// Where a run starts, and with which levels.
@@ -41,44 +47,118 @@ const SCREENED: usize = 8;
 /// Corners of X among the points screened, at most.
 const CORNERS: usize = 4;
 
-/// The starts of a run, in order: the user's point twice (homotopy, direct), then the most promising of the points
-/// screened: corners of X and sampled points, each with one answer of the follower.
+/// Which starts of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Round {
+    /// The user's point twice (homotopy, direct), then screened points: so many in all.
+    First(usize),
+    /// As many from other points, with other models and levels.
+    Second(usize),
+}
+
+/// The starts of a round, in order. Screened points are corners of X and sampled points, each with an answer of the
+/// follower; the most promising are taken.
 pub fn starts(
     problem: &Problem,
     analysis: &Analysis,
     options: &Options,
+    round: Round,
     meter: &Meter,
     failures: &Failures,
 ) -> Vec<Start> {
-    let first = match problem.start() {
+    let first = first_point(problem, analysis);
+    let (skipped, mut points, count, seed) = match round {
+        Round::First(count) => (0, vec![first.clone(), first.clone()], count, options.seed),
+        Round::Second(count) => (options.starts.max(1), Vec::new(), count, options.seed.wrapping_add(SECOND)),
+    };
+    if count > points.len() {
+        let bounds = region::implied(&analysis.levels, analysis.bounds.leader());
+        let screen = Screen { problem, analysis, bounds, seed, meter, failures };
+        points.extend(screen.best(&first, count - points.len()));
+    }
+    let start = |(k, (x, y)): (usize, (Vec<f64>, Vec<f64>))| {
+        let value_model = options.value_model.unwrap_or_else(|| models::kind_of_start(analysis, k));
+        let schedule = schedule(analysis, value_model, k, problem.n() + problem.m());
+        Start { x, y, schedule, value_model, seed: options.seed.wrapping_add(k as u64) }
+    };
+    points.into_iter().take(count).enumerate().map(|(k, point)| start((skipped + k, point))).collect()
+}
+
+/// Offset of the seed of the second round.
+const SECOND: u64 = 1 << 24;
+
+/// The levels of the k-th start.
+fn schedule(analysis: &Analysis, value_model: ValueKind, k: usize, variables: usize) -> Schedule {
+    // Where the follower's answer is exact, stages only choose the basin: with more than a few variables once is enough.
+    let exact = analysis.levels.follower.composite.is_some() && variables > FINISH_ALONE;
+    match value_model {
+        _ if exact && k > 0 => Schedule::none(),
+        ValueKind::Entropic if k == 0 => Schedule::entropic(),
+        ValueKind::Entropic => Schedule::entropic_direct(),
+        _ if k == 0 => Schedule::homotopy(variables),
+        _ => Schedule::direct(variables),
+    }
+}
+
+/// The user's point, or one in the middle of X and Y.
+fn first_point(problem: &Problem, analysis: &Analysis) -> (Vec<f64>, Vec<f64>) {
+    match problem.start() {
         Some((x, y)) => (x.to_vec(), y.to_vec()),
         None => {
             let bounds = &analysis.bounds;
             (central(problem.leader(), bounds.leader()), central(problem.follower(), bounds.follower()))
         }
-    };
-    let count = options.starts.max(1);
-    let mut points = vec![first.clone(), first.clone()];
-    if count > 2 {
-        let bounds = region::implied(&analysis.levels, analysis.bounds.leader());
-        let screen = Screen { problem, analysis, bounds, seed: options.seed, meter, failures };
-        points.extend(screen.best(&first, count - 2));
     }
-    let start = |(k, (x, y)): (usize, (Vec<f64>, Vec<f64>))| {
-        let variables = problem.n() + problem.m();
-        let value_model = options.value_model.unwrap_or_else(|| models::kind_of_start(analysis, k));
-        // Where the follower's answer is exact, stages only choose the basin: with more than a few variables once is enough.
-        let exact = analysis.levels.follower.composite.is_some() && variables > FINISH_ALONE;
-        let schedule = match value_model {
-            _ if exact && k > 0 => Schedule::none(),
-            ValueKind::Entropic if k == 0 => Schedule::entropic(),
-            ValueKind::Entropic => Schedule::entropic_direct(),
-            _ if k == 0 => Schedule::homotopy(variables),
-            _ => Schedule::direct(variables),
-        };
-        Start { x, y, schedule, value_model, seed: options.seed.wrapping_add(k as u64) }
+}
+
+/// Pieces looked at, at most.
+const PIECES: usize = 300;
+
+/// The search over pieces, where the problem has such: what it found as a run, and whether it came to its end with a
+/// point.
+pub fn by_pieces(
+    analysis: &Analysis,
+    options: &Options,
+    observer: &dyn Observer,
+) -> Option<(Run, bool)> {
+    if options.method.is_some() || options.value_model.is_some() || options.starts < 2 {
+        return None;
+    }
+    let levels = &analysis.levels;
+    let (leader, follower) = (levels.exact_leader.as_ref()?, levels.exact_follower.as_ref()?);
+    let pieces = Pieces::new(leader, follower, &analysis.bounds).filter(|_| levels.convex)?;
+    let meter = Meter::new(options.budget / 4);
+    let found = pieces.search(PIECES, &meter, &|| observer.interrupted());
+    let residual = found.complete.then_some(0.0);
+    let candidate =
+        |(x, y): (Vec<f64>, Vec<f64>)| Candidate { x, y: y[..follower.m].to_vec(), residual, source: "pieces" };
+    let complete = found.complete && !found.unbounded && !found.points.is_empty();
+    let run = Run {
+        candidates: found.points.into_iter().map(candidate).collect(),
+        unbounded: found.unbounded,
+        lower_solves: meter.used(),
+        ..Run::default()
     };
-    points.into_iter().take(count).enumerate().map(start).collect()
+    Some((run, complete))
+}
+
+/// Whether a second round is worth its price, decided by what the first one found: no solution, or a solution that too
+/// few of the runs lead to.
+pub fn doubtful(problem: &Problem, analysis: &Analysis, solution: &Solution, runs: &[Run]) -> bool {
+    if problem.n() == 0 || problem.n() + problem.m() > FINISH_ALONE {
+        return false;
+    }
+    let (true, Some(upper)) = (solution.status.is_success(), solution.upper) else { return true };
+    let upper = problem.leader().sense.apply(upper);
+    let failures = Failures::default();
+    let mut objective = FunctionEvaluator::new(&problem.leader().objective, problem.n(), problem.m(), &failures);
+    let mut reaches = |candidate: &Candidate| {
+        let value = objective.value(At { x: &candidate.x, y: &candidate.y, smoothing: Smoothing::EXACT });
+        candidate.source != "smoothed" && (value - upper).abs() <= 1e-4 * (1.0 + upper.abs())
+    };
+    let agreeing = runs.iter().filter(|run| run.candidates.iter().any(&mut reaches)).count();
+    let enough = if analysis.levels.convex { 2 } else { 3 };
+    agreeing < enough.min(runs.len())
 }
 
 /// The user's x, or the middle of X.
@@ -112,7 +192,7 @@ pub fn spread_over_x(problem: &Problem, analysis: &Analysis, first: &[f64], coun
     points
 }
 
-/// Looks at many x with one answer of the follower each.
+/// Looks at many x with an answer of the follower each: of a nonconvex one the best of a pool of local minimisers.
 struct Screen<'a> {
     problem: &'a Problem,
     analysis: &'a Analysis,
@@ -149,6 +229,7 @@ impl Screen<'_> {
         let (_, follower, smoothing) = levels.exact(&Chks);
         let smoothing = if smoothing.mu() > 0.0 { smoothing.at(SCREENING_MU) } else { smoothing };
         let mut solver = LowerSolver::new(follower, self.failures, self.meter);
+        let mut pool = Pool::new(PoolSettings::default(), self.seed, &[follower.extend(&first.0, &first.1)]);
         let mut objective =
             FunctionEvaluator::new(&problem.leader().objective, problem.n(), problem.m(), self.failures);
         let mut points = Vec::new();
@@ -158,15 +239,13 @@ impl Screen<'_> {
             }
             let x = self.point(k, &first.0, &mut rng);
             let y = sampled(&problem.follower().set, self.analysis.bounds.follower(), &first.1, RADIUS, &mut rng);
-            let answer = solver.solve(&x, &y, smoothing, &Regulariser::default());
-            if answer.status != LowerStatus::Solved {
-                continue;
-            }
-            let y = answer.y[..problem.m()].to_vec();
-            let upper = objective.value(At { x: &x, y: &y, smoothing: Smoothing::EXACT });
-            let violation = violation(problem, &x, &y, self.failures);
-            if upper.is_finite() && violation.is_finite() {
-                points.push((violation.max(1e-6), upper, x, y));
+            for y in answers(levels.convex, &mut solver, &mut pool, (&x, &y), smoothing) {
+                let y = y[..problem.m()].to_vec();
+                let upper = objective.value(At { x: &x, y: &y, smoothing: Smoothing::EXACT });
+                let violation = violation(problem, &x, &y, self.failures);
+                if upper.is_finite() && violation.is_finite() {
+                    points.push((violation.max(1e-6), upper, x.clone(), y));
+                }
             }
         }
         points
@@ -195,6 +274,25 @@ impl Screen<'_> {
             sampled(set, bounds, &vec![0.0; first.len()], NEAR_ZERO, rng)
         }
     }
+}
+
+/// The follower's answers at x that are as good as the best one found.
+fn answers<'a>(
+    convex: bool,
+    solver: &mut LowerSolver<'a>,
+    pool: &mut Pool,
+    (x, y): (&[f64], &[f64]),
+    smoothing: Smoothing<'a>,
+) -> Vec<Vec<f64>> {
+    if convex {
+        let answer = solver.solve(x, y, smoothing, &Regulariser::default());
+        return if answer.status == LowerStatus::Solved { vec![answer.y] } else { Vec::new() };
+    }
+    pool.suggest(&solver.follower().extend(x, y));
+    let Ok(found) = pool.minimise(solver, x, smoothing) else { return Vec::new() };
+    let Some(least) = found.first().map(|best| best.value) else { return Vec::new() };
+    let near = least + 1e-6 * (1.0 + least.abs());
+    found.into_iter().filter(|solution| solution.value <= near).map(|solution| solution.y).collect()
 }
 
 /// The smoothing of followers that have no exact smooth form, while screening.

@@ -403,6 +403,7 @@ impl Chooser<'_> {
         let polished = best.candidate.residual;
         let finished = match best.candidate.source {
             "implicit" => "strong stationarity where the finishing step ended",
+            "pieces" => "the least point of all pieces of the follower's optimality conditions",
             _ => "relaxed kkt of the polish",
         };
         let residual = match (fresh, polished) {
