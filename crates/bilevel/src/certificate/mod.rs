@@ -17,12 +17,14 @@
 //! moreau.rs         stationarity of phi_p: a bound of the Moreau envelope's gradient
 //! goldstein.rs      the hull of subgradients around x, which is weaker
 //! black_box.rs      stationarity of phi_o from values alone
+//! degeneracy.rs     constraint qualifications of the follower at the answer
 //! kkt.rs            the residuals (2.7) of a point of (VFP_epsilon^mu), multipliers by least squares
 //! ```
 
 mod black_box;
 mod clarke;
 mod constants;
+mod degeneracy;
 mod error_bound;
 mod feasibility;
 mod follower_gap;
@@ -41,6 +43,7 @@ mod words;
 pub use black_box::{BlackBoxCheck, BlackBoxSettings, black_box};
 pub use clarke::{ClarkeCheck, clarke};
 pub use constants::{Constant, Constants, Source};
+pub use degeneracy::Degeneracy;
 pub use error_bound::ErrorBound;
 pub use feasibility::jointly_feasible;
 pub use follower_gap::{FollowerCheck, check_follower};

@@ -7,7 +7,7 @@
 //! being the worst answer; stationarity is no part of it.
 
 use super::words;
-use super::{FollowerCheck, check_follower, follower_violation, violation};
+use super::{Degeneracy, FollowerCheck, check_follower, follower_violation, violation};
 use crate::problem::{At, Attitude, Failures, FunctionEvaluator, NamedValues, Problem, Side};
 use crate::proof::attitude::HyperProof;
 use crate::proof::check::{Claim, PointProof, Tolerances, Verdict as Proved};
@@ -80,6 +80,12 @@ impl<'a> Verifier<'a> {
         check_follower(self.problem, self.levels, x, y, self.smoothing, self.seed, self.failures)
     }
 
+    /// Constraint qualifications of the follower at y, where it has an exact smooth form with constraints.
+    pub fn degeneracy(&self, x: &[f64], y: &[f64]) -> Option<Degeneracy> {
+        let follower = self.levels.exact_follower.as_ref().filter(|follower| !follower.is_lifted())?;
+        Degeneracy::of(follower, x, y, self.failures)
+    }
+
     /// What can be proved of the answer y at x, and nothing else: for comparing candidates.
     pub fn prove_gap(&self, x: &[f64], y: &[f64]) -> ProvedGap {
         let Some(formulas) = &self.formulas else { return ProvedGap::Unknown };
@@ -125,6 +131,11 @@ impl<'a> Verifier<'a> {
         });
         certificate.statements =
             words::statements(self.problem, self.formulas.as_ref(), proof.as_ref(), search, attitude, &certificate);
+        if certificate.witness.is_none()
+            && let Some(degeneracy) = self.degeneracy(x, y)
+        {
+            certificate.statements.extend(degeneracy.statements(self.levels.convex));
+        }
         certificate
     }
 

@@ -123,7 +123,7 @@ impl Turns<'_> {
         let variables = self.problem.n() + self.problem.m();
         let (x, y) = (incumbent.x.clone(), incumbent.y.clone());
         let (schedule, value_model) = (Schedule::direct(variables), models::default_kind(self.analysis));
-        let start = Start { x, y, schedule, value_model, seed: self.options.seed };
+        let start = Start { x, y, schedule, value_model, seed: self.options.seed, screened: false };
         let budget = self.options.budget / 20;
         let (problem, analysis) = (self.problem, self.analysis);
         let run: Run = portfolio::run(problem, analysis, self.options, (0, &start), budget, self.watch, self.failures);

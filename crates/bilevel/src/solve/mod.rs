@@ -107,6 +107,9 @@ fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solution {
         Ok(solution) => solution,
         Err(message) => return without_point(problem, options, Status::Numerical, message),
     };
+    if let Some(approached) = hyper::not_attained((problem, &analysis, options), &solution, watch, &failures) {
+        solution = approached;
+    }
     if options.global && failures.first().is_none() {
         return global::close(problem, &analysis, options, watch, &failures, solution);
     }
@@ -133,12 +136,19 @@ impl Rounds<'_> {
         let Self { problem, analysis, options, watch, failures } = *self;
         let (mut runs, mut screened) = (Vec::new(), 0);
         let pieces = portfolio::by_pieces(analysis, options, watch);
-        let complete = pieces.as_ref().is_some_and(|(_, complete)| *complete);
+        let complete = pieces.as_ref().is_some_and(|found| found.complete);
+        let empty = pieces.as_ref().is_some_and(|found| found.empty);
         let count = if complete { 1 } else { options.starts.max(1) };
-        let limit = options.budget.saturating_sub(pieces.as_ref().map_or(0, |(run, _)| run.lower_solves));
+        let limit = options.budget.saturating_sub(pieces.as_ref().map_or(0, |found| found.run.lower_solves));
         screened += self.round(Round::First(count), limit, &mut runs)?;
-        runs.extend(pieces.map(|(run, _)| run));
+        runs.extend(pieces.map(|found| found.run).filter(|run| !run.candidates.is_empty()));
         let mut solution = self.select(&runs, screened);
+        if empty && solution.status == Status::Stuck {
+            solution.status = Status::Infeasible;
+            let text = "no piece of the follower's optimality conditions meets the constraints of both levels";
+            solution.message = format!("{text}; {}", solution.message);
+            return Ok(solution);
+        }
         let left = options.budget.saturating_sub(solution.work.lower_solves);
         let again = options.starts > 1 && !watch.interrupted() && failures.first().is_none();
         if again && left > 0 && portfolio::doubtful(problem, analysis, &solution, &runs) {
@@ -181,7 +191,7 @@ fn finish_status(solution: &mut Solution, options: &Options, runs: &[Run], watch
         solution.message = format!("a user's function failed: {message}");
         return;
     }
-    if solution.status == Status::Solved {
+    if matches!(solution.status, Status::Solved | Status::Unbounded) {
         return;
     }
     if watch.observer.interrupted() {

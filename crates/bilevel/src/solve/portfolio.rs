@@ -34,6 +34,8 @@ pub struct Start {
     pub value_model: ValueKind,
     /// The seed of the run's own random numbers.
     pub seed: u64,
+    /// Whether y is an answer of the follower at x.
+    pub screened: bool,
 }
 
 /// Variables of both levels beyond which further starts go to the finishing step at once, where answers are exact.
@@ -77,9 +79,10 @@ pub fn starts(
         points.extend(screen.best(&first, count - points.len()));
     }
     let start = |(k, (x, y)): (usize, (Vec<f64>, Vec<f64>))| {
-        let value_model = options.value_model.unwrap_or_else(|| models::kind_of_start(analysis, k));
+        let value_model = options.value_model.unwrap_or_else(|| models::kind_of_start(analysis, k, options.starts.max(1)));
         let schedule = schedule(analysis, value_model, k, problem.n() + problem.m());
-        Start { x, y, schedule, value_model, seed: options.seed.wrapping_add(k as u64) }
+        let screened = k >= 2;
+        Start { x, y, schedule, value_model, seed: options.seed.wrapping_add(k as u64), screened }
     };
     points.into_iter().take(count).enumerate().map(|(k, point)| start((skipped + k, point))).collect()
 }
@@ -95,7 +98,10 @@ fn schedule(analysis: &Analysis, value_model: ValueKind, k: usize, variables: us
         _ if exact && k > 0 => Schedule::none(),
         ValueKind::Entropic if k == 0 => Schedule::entropic(),
         ValueKind::Entropic => Schedule::entropic_direct(),
+        ValueKind::Barrier => Schedule::homotopy(variables),
         _ if k == 0 => Schedule::homotopy(variables),
+        // First order on phi: the basin of the follower's best answer at the start is followed at once.
+        _ if !analysis.levels.convex && k > 2 && k % 2 == 1 => Schedule::none(),
         _ => Schedule::direct(variables),
     }
 }
@@ -114,13 +120,18 @@ fn first_point(problem: &Problem, analysis: &Analysis) -> (Vec<f64>, Vec<f64>) {
 /// Pieces looked at, at most.
 const PIECES: usize = 300;
 
-/// The search over pieces, where the problem has such: what it found as a run, and whether it came to its end with a
-/// point.
-pub fn by_pieces(
-    analysis: &Analysis,
-    options: &Options,
-    observer: &dyn Observer,
-) -> Option<(Run, bool)> {
+/// How a search over pieces ended.
+pub struct ByPieces {
+    /// What it found.
+    pub run: Run,
+    /// It came to its end, with the least point of all pieces.
+    pub complete: bool,
+    /// It came to its end, and no piece has a point.
+    pub empty: bool,
+}
+
+/// The search over pieces, where the problem has such.
+pub fn by_pieces(analysis: &Analysis, options: &Options, observer: &dyn Observer) -> Option<ByPieces> {
     if options.method.is_some() || options.value_model.is_some() || options.starts < 2 {
         return None;
     }
@@ -132,14 +143,11 @@ pub fn by_pieces(
     let residual = found.complete.then_some(0.0);
     let candidate =
         |(x, y): (Vec<f64>, Vec<f64>)| Candidate { x, y: y[..follower.m].to_vec(), residual, source: "pieces" };
-    let complete = found.complete && !found.unbounded && !found.points.is_empty();
-    let run = Run {
-        candidates: found.points.into_iter().map(candidate).collect(),
-        unbounded: found.unbounded,
-        lower_solves: meter.used(),
-        ..Run::default()
-    };
-    Some((run, complete))
+    let ended = found.complete && !found.unbounded;
+    let (complete, empty) = (ended && !found.points.is_empty(), ended && found.points.is_empty());
+    let candidates = found.points.into_iter().map(candidate).collect();
+    let run = Run { candidates, unbounded: found.unbounded, lower_solves: meter.used(), ..Run::default() };
+    Some(ByPieces { run, complete, empty })
 }
 
 /// Whether a second round is worth its price, decided by what the first one found: no solution, or a solution that too
@@ -392,5 +400,10 @@ pub fn run(
         };
         models::value_model(kind, follower, analysis, options, seed, failures, &meter)
     };
-    method.run((&start.x, &start.y), &models, observer, number)
+    let mut run = method.run((&start.x, &start.y), &models, observer, number);
+    if start.screened {
+        let (x, y) = (start.x.clone(), start.y.clone());
+        run.candidates.push(Candidate { x, y, residual: None, source: "answer" });
+    }
+    run
 }

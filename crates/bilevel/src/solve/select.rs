@@ -20,6 +20,8 @@ const BETTER: f64 = 0.05;
 const VIOLATION: f64 = 1e-6;
 /// Largest follower gap, relative to 1 + |v|, of a solved problem.
 const GAP: f64 = 1e-8;
+/// Answers that the limit of the gap does not tell apart matter if F differs by this, relative to 1 + |F|.
+const HIDDEN: f64 = 1e-3;
 /// Candidates checked at most.
 const CHECKS: usize = 24;
 
@@ -31,6 +33,8 @@ struct Checked {
     violation: f64,
     check: Option<FollowerCheck>,
     proof: ProvedGap,
+    /// F at the answer that a follower gives who looks at the last digit of a flat objective, where that changes F.
+    hidden: Option<f64>,
 }
 
 impl Checked {
@@ -44,7 +48,7 @@ impl Checked {
 
     fn accepted(&self) -> bool {
         let refuted = matches!(self.proof, ProvedGap::Better(_));
-        self.violation <= VIOLATION && self.converged() && self.relative_gap() <= GAP && !refuted
+        self.violation <= VIOLATION && self.converged() && self.relative_gap() <= GAP && !refuted && self.hidden.is_none()
     }
 }
 
@@ -103,6 +107,7 @@ pub fn certify(
     let candidate = Candidate { x: x.to_vec(), y: y.to_vec(), residual: None, source: "given" };
     let mut checked = chooser.evaluated(candidate, 0);
     checked.check = chooser.verifier.search(x, y);
+    chooser.hidden_by_flatness(&mut checked);
     work.lower_solves += checked.check.as_ref().map_or(0, |check| check.solves);
     let mut solution = chooser.describe(&checked, None, &mut work);
     solution.work = work;
@@ -142,7 +147,9 @@ impl Chooser<'_> {
             let (x, y) = (&checked.candidate.x, &checked.candidate.y);
             checked.check = self.verifier.search(x, y);
             work.lower_solves += checked.check.as_ref().map_or(0, |check| check.solves);
-            if checked.accepted() {
+            if let Some(other) = self.hidden_by_flatness(&mut checked) {
+                queue.push(other);
+            } else if checked.accepted() {
                 checked.proof = self.verifier.prove_gap(&checked.candidate.x, &checked.candidate.y);
             }
             if checked.accepted() {
@@ -157,10 +164,23 @@ impl Chooser<'_> {
         fallback
     }
 
+    /// Where f is so flat that the limit of the gap does not see a lower answer next to y, and F differs there: the same x
+    /// with that answer.
+    fn hidden_by_flatness(&self, checked: &mut Checked) -> Option<Checked> {
+        let lower = checked.check.as_ref()?.lower_nearby.clone()?;
+        let candidate = Candidate { y: lower, residual: None, source: "last digit", ..checked.candidate.clone() };
+        let other = self.evaluated(candidate, checked.run);
+        if (other.upper - checked.upper).abs() <= HIDDEN * (1.0 + checked.upper.abs()) {
+            return None;
+        }
+        checked.hidden = Some(other.upper);
+        (checked.candidate.source != "last digit").then_some(other)
+    }
+
     fn evaluated(&self, candidate: Candidate, run: usize) -> Checked {
         let upper = self.value(self.problem.leader(), &candidate.x, &candidate.y);
         let violation = violation(self.problem, &candidate.x, &candidate.y, self.failures);
-        Checked { candidate, run, upper, violation, check: None, proof: ProvedGap::Unknown }
+        Checked { candidate, run, upper, violation, check: None, proof: ProvedGap::Unknown, hidden: None }
     }
 
     /// The check or the proof found a better answer of the follower: with it, the same x is a candidate again.
@@ -271,6 +291,11 @@ impl Chooser<'_> {
             }
             _ => "the follower's optimality rests on a multistart",
         };
+        if let Some(upper) = best.hidden {
+            let upper = self.problem.leader().sense.apply(upper);
+            let text = "the follower's objective is so flat here that a better answer is within the limit of the gap";
+            return (Status::Relaxed, format!("{text}: with it F = {upper:.7}; {basis}"));
+        }
         if let Some(variable) = self.falls_for_ever(best) {
             let text =
                 format!("the follower has no best answer: its objective keeps falling as {variable} goes to infinity");

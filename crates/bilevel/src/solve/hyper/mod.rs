@@ -12,10 +12,11 @@ mod local;
 mod objective;
 mod report;
 
-use super::{Analysis, Options, Watch, global, portfolio, without_point};
+use super::{Analysis, Options, Watch, global, portfolio, select, without_point};
+use crate::certificate::Degeneracy;
 use crate::evaluate::Workers;
 use crate::hyper::{HyperFailure, HyperSettings};
-use crate::problem::{Attitude, Failures, Problem};
+use crate::problem::{Attitude, Failures, NamedValues, Problem};
 use crate::solution::{Solution, Status};
 use crate::upper::hyper::{
     Curvature, DirectSettings, Ending, Found, MultistartSettings, Oracle, Sample, direct, multistart,
@@ -75,6 +76,51 @@ pub fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solutio
     }
     solution
 }
+
+/// An optimistic answer at which the follower's constraints lose their interior: is its value reached there, or only
+/// approached? The solution at the point nearest to where it is approached, if so.
+pub fn not_attained(
+    (problem, analysis, options): (&Problem, &Analysis, &Options),
+    solution: &Solution,
+    watch: &Watch<'_>,
+    failures: &Failures,
+) -> Option<Solution> {
+    let wanted = matches!(solution.status, Status::Solved | Status::Feasible);
+    if !wanted || !analysis.coupled_lower || problem.n() == 0 || problem.n() > FEW {
+        return None;
+    }
+    let flat = |values: &NamedValues| values.0.iter().flat_map(|(_, v)| v.iter().copied()).collect::<Vec<f64>>();
+    let (x, y) = (flat(solution.x.as_ref()?), flat(solution.y.as_ref()?));
+    let follower = analysis.levels.exact_follower.as_ref()?;
+    Degeneracy::of(follower, &x, &y, failures).filter(|degeneracy| degeneracy.no_interior)?;
+    let settings = HyperSettings { seed: options.seed, ..HyperSettings::default() };
+    let phi = Penalised::new(problem, Attitude::Optimistic, &settings, failures).ok()?;
+    let mut oracle = Oracle::new(&phi, accuracy(options), JUMP_EVALUATIONS, watch).cold();
+    let sense = problem.leader().sense;
+    let value = sense.apply(solution.upper?);
+    let set = &problem.leader().set;
+    let found = attain::approach_from_behind(&mut oracle, set, (&x, value), options.seed)?;
+    let near = 1e-3 * (1.0 + value.abs());
+    if (found.infimum - value).abs() > near {
+        return None;
+    }
+    let mut out = select::certify(problem, analysis, options, (&found.point.x, &found.point.y), failures);
+    out.status = Status::NotAttained;
+    out.infimum = Some(sense.apply(found.infimum));
+    out.message = format!(
+        "F approaches {:.7} next to this x, but is {:.7} where it would reach it: the follower's constraints lose their \
+         interior there, and its answers jump",
+        sense.apply(found.infimum),
+        sense.apply(found.beyond)
+    );
+    out.work.lower_solves += solution.work.lower_solves;
+    out.work.upper_evaluations += solution.work.upper_evaluations;
+    out.work.hyper_evaluations = oracle.used() as u64;
+    Some(out)
+}
+
+/// Evaluations of phi in the look for a jump.
+const JUMP_EVALUATIONS: usize = 600;
 
 /// w <= eps²/(32 rho), with rho of the size of 1.
 fn accuracy(options: &Options) -> f64 {
