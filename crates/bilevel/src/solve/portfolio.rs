@@ -75,7 +75,8 @@ pub fn starts(
     };
     if count > points.len() {
         let bounds = region::implied(&analysis.levels, analysis.bounds.leader());
-        let screen = Screen { problem, analysis, bounds, seed, meter, failures };
+        let allowed = region::Allowed::new(&analysis.levels, &bounds);
+        let screen = Screen { problem, analysis, bounds, allowed, seed, meter, failures };
         points.extend(screen.best(&first, count - points.len()));
     }
     let start = |(k, (x, y)): (usize, (Vec<f64>, Vec<f64>))| {
@@ -206,6 +207,8 @@ struct Screen<'a> {
     analysis: &'a Analysis,
     /// Where x can lie.
     bounds: Vec<Range>,
+    /// Where rows of both levels let it lie.
+    allowed: Option<region::Allowed>,
     seed: u64,
     meter: &'a Meter,
     failures: &'a Failures,
@@ -246,6 +249,7 @@ impl Screen<'_> {
                 break;
             }
             let x = self.point(k, &first.0, &mut rng);
+            let x = self.allowed.as_ref().map_or_else(|| x.clone(), |allowed| allowed.nearest(&x));
             let y = sampled(&problem.follower().set, self.analysis.bounds.follower(), &first.1, RADIUS, &mut rng);
             for y in answers(levels.convex, &mut solver, &mut pool, (&x, &y), smoothing) {
                 let y = y[..problem.m()].to_vec();
