@@ -140,7 +140,8 @@ pub struct KktPoint {
     pub epsilon: f64,
     /// The smoothing family's name.
     pub smoothing: String,
-    /// How v_mu was computed: `quadratic`, `pool`, `soft-pool`, `entropic`, `moreau`.
+    /// How v_mu was computed: `quadratic`, `pool`, `soft-pool`, `entropic`, `barrier`,
+    /// `moreau`.
     pub value_model: String,
     /// The weight of the regulariser `weight / 2 * ‖y − centre‖²` in v_mu; 0 for models without one.
     pub regulariser_weight: f64,

@@ -150,6 +150,7 @@ fn length(v: &[f64]) -> f64 {
 mod tests {
     use super::*;
     use crate::prelude::*;
+    use crate::problem::Comparison;
 
     fn look(build: impl Fn(&Model, &Expr, &Expr) -> Vec<Comparison>, x: f64, y: &[f64]) -> Degeneracy {
         let mut model = Model::new();

@@ -4,7 +4,8 @@ use super::{Analysis, Options};
 use crate::lower::{Follower, LowerSolver, Meter, Pool, PoolSettings};
 use crate::problem::Failures;
 use crate::value::{
-    BarrierValue, ConcaveMoreau, EntropicSettings, EntropicValue, JointMoreau, PoolValue, QuadraticValue, ValueKind, ValueModel,
+    BarrierValue, ConcaveMoreau, EntropicSettings, EntropicValue, JointMoreau, PoolValue, QuadraticValue, ValueKind,
+    ValueModel,
 };
 
 /// Why a value model does not apply to a problem, if it does not.

@@ -17,7 +17,7 @@ use crate::problem::{At, Failures, FunctionEvaluator, Problem};
 use crate::set::ConvexSet;
 use crate::smooth::{Chks, Smoothing};
 use crate::solution::Solution;
-use crate::upper::pieces::Pieces;
+use crate::upper::bard_moore::Pieces;
 use crate::upper::{Candidate, PolishSettings, Purpose, Run, Schedule, SmoothedValue};
 use crate::value::ValueKind;
 
@@ -80,7 +80,8 @@ pub fn starts(
         points.extend(screen.best(&first, count - points.len()));
     }
     let start = |(k, (x, y)): (usize, (Vec<f64>, Vec<f64>))| {
-        let value_model = options.value_model.unwrap_or_else(|| models::kind_of_start(analysis, k, options.starts.max(1)));
+        let value_model =
+            options.value_model.unwrap_or_else(|| models::kind_of_start(analysis, k, options.starts.max(1)));
         let schedule = schedule(analysis, value_model, k, problem.n() + problem.m());
         let screened = k >= 2;
         Start { x, y, schedule, value_model, seed: options.seed.wrapping_add(k as u64), screened }
@@ -166,7 +167,8 @@ pub fn doubtful(problem: &Problem, analysis: &Analysis, solution: &Solution, run
         candidate.source != "smoothed" && (value - upper).abs() <= 1e-4 * (1.0 + upper.abs())
     };
     let agreeing = runs.iter().filter(|run| run.candidates.iter().any(&mut reaches)).count();
-    let enough = if analysis.levels.convex { 2 } else { 3 };
+    // The first two start at the same point.
+    let enough = if analysis.levels.convex || problem.n() == 1 { 3 } else { 4 };
     agreeing < enough.min(runs.len())
 }
 

@@ -125,9 +125,8 @@ mod tests {
         // x_0 + x_1 <= 4 for the leader; x_0 - 2 <= y <= 1 for the follower: x_0 <= 3.
         model.upper_subject_to(x.sum().at_most(4.0)).lower_subject_to((x.index(0) - &y).sum().at_most(2.0));
         let analysis = Analysis::new(&model.build()?);
-        let allowed = Allowed::new(&analysis.levels, analysis.bounds.leader()).map(|allowed| {
-            [allowed.nearest(&[9.0, 0.0]), allowed.nearest(&[5.0, 5.0]), allowed.nearest(&[1.0, 1.0])]
-        });
+        let allowed = Allowed::new(&analysis.levels, analysis.bounds.leader())
+            .map(|allowed| [allowed.nearest(&[9.0, 0.0]), allowed.nearest(&[5.0, 5.0]), allowed.nearest(&[1.0, 1.0])]);
         let expected = [[3.0, 0.0], [2.0, 2.0], [1.0, 1.0]];
         for (found, expected) in allowed.iter().flatten().zip(expected) {
             let near = found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5);

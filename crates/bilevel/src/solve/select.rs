@@ -48,7 +48,11 @@ impl Checked {
 
     fn accepted(&self) -> bool {
         let refuted = matches!(self.proof, ProvedGap::Better(_));
-        self.violation <= VIOLATION && self.converged() && self.relative_gap() <= GAP && !refuted && self.hidden.is_none()
+        self.violation <= VIOLATION
+            && self.converged()
+            && self.relative_gap() <= GAP
+            && !refuted
+            && self.hidden.is_none()
     }
 }
 

@@ -44,8 +44,7 @@ impl<'a> SmoothedValue<'a> {
         let mut solver = LowerSolver::new(follower, &self.failures, &self.meter);
         let stop = || self.must_stop(observer);
         let from = follower.extend(x, &y);
-        let Some((end, answer)) =
-            implicit(leader, follower, (x, &from), smoothing, &self.failures, &self.meter, &stop)
+        let Some((end, answer)) = implicit(leader, follower, (x, &from), smoothing, &self.failures, &self.meter, &stop)
         else {
             return Basin::Nothing;
         };

@@ -127,8 +127,8 @@ impl<'a> BarrierProgramme<'a> {
             triplets.extend(own.row(i).map(|(j, a)| (rows.len() + k, j, a)));
         }
         let count = rows.len() + equality_rows.len();
-        frame.rows = Csr::from_triplets(count, size + slacks, &triplets)
-            .unwrap_or_else(|| Csr::empty(count, size + slacks));
+        frame.rows =
+            Csr::from_triplets(count, size + slacks, &triplets).unwrap_or_else(|| Csr::empty(count, size + slacks));
         frame.row_lower = vec![0.0; count];
         frame.row_upper = vec![0.0; count];
         let limits: Vec<f64> = components
