@@ -3,6 +3,7 @@
 //! ```text
 //! options.rs     Options
 //! analysis.rs    Analysis: what the structure says, and both levels in the forms that methods take
+//! presolve/      the problem in the units that methods work in, and the way back
 //! portfolio.rs   the starts: where from, with which schedule and value model
 //! models.rs      the value models: which apply, and how each is made
 //! consistency.rs gradient consistency of the model of v at a point
@@ -25,6 +26,7 @@ mod hyper;
 mod models;
 mod options;
 mod portfolio;
+mod presolve;
 mod proved;
 mod region;
 mod select;
@@ -46,6 +48,7 @@ use crate::problem::{Failures, Problem};
 use crate::solution::{Certificate, Multipliers, Solution, Status, Work};
 use crate::upper::Run;
 use portfolio::{Round, Start};
+use presolve::{InUserUnits, Presolved};
 
 impl Problem {
     /// Solves the problem. Never fails: trouble is a [`Status`] with a message and the best point so far.
@@ -98,20 +101,22 @@ fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solution {
         return hyper::solve(problem, options, watch);
     }
     let failures = Failures::default();
-    let analysis = Analysis::new(problem);
+    let presolved = Presolved::new(problem);
+    let inner = presolved.problem.as_ref();
+    let analysis = Analysis::new(inner);
     if let Some(reason) = options.value_model.and_then(|kind| models::refusal(&analysis, kind)) {
         return without_point(problem, options, Status::Unsupported, reason);
     }
-    let search = Rounds { problem, analysis: &analysis, options, watch, failures: &failures };
+    let search = Rounds { presolved: &presolved, analysis: &analysis, options, watch, failures: &failures };
     let mut solution = match search.solution() {
         Ok(solution) => solution,
         Err(message) => return without_point(problem, options, Status::Numerical, message),
     };
-    if let Some(approached) = hyper::not_attained((problem, &analysis, options), &solution, watch, &failures) {
+    if let Some(approached) = hyper::not_attained((&presolved, &analysis, options), &solution, watch, &failures) {
         solution = approached;
     }
     if options.global && failures.first().is_none() {
-        return global::close(problem, &analysis, options, watch, &failures, solution);
+        return global::close(&presolved, &analysis, options, watch, &failures, solution);
     }
     if solution.status == Status::Stuck
         && let Some(nodes) = global::no_point(problem, watch)
@@ -123,7 +128,7 @@ fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solution {
 
 /// The rounds of starts over one problem.
 struct Rounds<'a> {
-    problem: &'a Problem,
+    presolved: &'a Presolved<'a>,
     analysis: &'a Analysis,
     options: &'a Options,
     watch: &'a Watch<'a>,
@@ -133,7 +138,7 @@ struct Rounds<'a> {
 impl Rounds<'_> {
     /// The best point of the search over pieces, the first round and, where that leaves doubt, the second one.
     fn solution(&self) -> Result<Solution, String> {
-        let Self { problem, analysis, options, watch, failures } = *self;
+        let Self { presolved, analysis, options, watch, failures } = *self;
         let (mut runs, mut screened) = (Vec::new(), 0);
         let pieces = portfolio::by_pieces(analysis, options, watch);
         let complete = pieces.as_ref().is_some_and(|found| found.complete);
@@ -151,7 +156,7 @@ impl Rounds<'_> {
         }
         let left = options.budget.saturating_sub(solution.work.lower_solves);
         let again = options.starts > 1 && !watch.interrupted() && failures.first().is_none();
-        if again && left > 0 && portfolio::doubtful(problem, analysis, &solution, &runs) {
+        if again && left > 0 && portfolio::doubtful(presolved, analysis, &solution, &runs) {
             screened += self.round(Round::Second(options.starts), left, &mut runs)?;
             solution = self.select(&runs, screened);
         }
@@ -160,7 +165,9 @@ impl Rounds<'_> {
 
     /// Runs the starts of a round, within `limit` lower solves; returns those of the screening.
     fn round(&self, round: Round, limit: u64, runs: &mut Vec<Run>) -> Result<u64, String> {
-        let Self { problem, analysis, options, watch, failures } = *self;
+        let Self { presolved, analysis, options, watch, failures } = *self;
+        let problem = presolved.problem.as_ref();
+        let observer = InUserUnits { observer: watch, way: &presolved.way };
         let screening = Meter::new(limit / 4);
         let starts = portfolio::starts(problem, analysis, options, round, &screening, failures);
         if runs.is_empty() {
@@ -169,15 +176,15 @@ impl Rounds<'_> {
         let budget = limit.saturating_sub(screening.used()) / starts.len().max(1) as u64;
         let first = runs.len();
         let run = |(number, start): (usize, &Start)| {
-            portfolio::run(problem, analysis, options, (first + number, start), budget, watch, failures)
+            portfolio::run(problem, analysis, options, (first + number, start), budget, &observer, failures)
         };
         runs.extend(evaluate::in_order(options.threads, starts.iter().enumerate().collect(), run));
         Ok(screening.used())
     }
 
     fn select(&self, runs: &[Run], screened: u64) -> Solution {
-        let Self { problem, analysis, options, watch, failures } = *self;
-        let mut solution = select::select(problem, analysis, options, runs, watch, failures);
+        let Self { presolved, analysis, options, watch, failures } = *self;
+        let mut solution = select::select(presolved, analysis, options, runs, watch, failures);
         solution.work.lower_solves += screened;
         finish_status(&mut solution, options, runs, watch, failures);
         solution

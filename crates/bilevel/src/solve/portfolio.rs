@@ -8,6 +8,7 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::presolve::Presolved;
 use super::{Analysis, Options, models, region};
 use crate::certificate::violation;
 use crate::expr::structure::Range;
@@ -154,12 +155,14 @@ pub fn by_pieces(analysis: &Analysis, options: &Options, observer: &dyn Observer
 
 /// Whether a second round is worth its price, decided by what the first one found: no solution, or a solution that too
 /// few of the runs lead to.
-pub fn doubtful(problem: &Problem, analysis: &Analysis, solution: &Solution, runs: &[Run]) -> bool {
+pub fn doubtful(presolved: &Presolved<'_>, analysis: &Analysis, solution: &Solution, runs: &[Run]) -> bool {
+    let problem = presolved.problem.as_ref();
     if problem.n() == 0 || problem.n() + problem.m() > FINISH_ALONE {
         return false;
     }
     let (true, Some(upper)) = (solution.status.is_success(), solution.upper) else { return true };
-    let upper = problem.leader().sense.apply(upper);
+    // F in the units of the methods.
+    let upper = problem.leader().sense.apply(upper) / presolved.way.upper(1.0);
     let failures = Failures::default();
     let mut objective = FunctionEvaluator::new(&problem.leader().objective, problem.n(), problem.m(), &failures);
     let mut reaches = |candidate: &Candidate| {

@@ -12,6 +12,7 @@ mod local;
 mod objective;
 mod report;
 
+use super::presolve::Presolved;
 use super::{Analysis, Options, Watch, global, portfolio, select, without_point};
 use crate::certificate::Degeneracy;
 use crate::evaluate::Workers;
@@ -51,17 +52,22 @@ struct Answer {
 /// Solves by a method on phi.
 pub fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solution {
     let failures = Failures::default();
-    let analysis = Analysis::new(problem);
-    let settings = HyperSettings { seed: options.seed, eta: options.follower_tolerance, ..HyperSettings::default() };
+    let presolved = Presolved::new(problem);
+    let analysis = Analysis::new(&presolved.problem);
+    let eta = presolved.way.enter_lower(options.follower_tolerance);
+    let settings = HyperSettings { seed: options.seed, eta, ..HyperSettings::default() };
     let method = match Method::choose(options) {
         Ok(method) => method,
         Err(message) => return without_point(problem, options, Status::Unsupported, message),
     };
-    let mut phi = match Penalised::new(problem, options.attitude, &settings, &failures) {
+    let mut phi = match Penalised::new(&presolved.problem, options.attitude, &settings, &failures) {
         Ok(phi) => phi,
         Err(message) => return without_point(problem, options, Status::Unsupported, message),
     };
-    let search = Search { problem, analysis: &analysis, options, method, watch, accuracy: accuracy(options) };
+    let accuracy = accuracy(options);
+    let inner = presolved.problem.as_ref();
+    let search =
+        Search { problem: inner, presolved: &presolved, analysis: &analysis, options, method, watch, accuracy };
     let outcome = search.minimise(&mut phi);
     let mut solution = match outcome {
         Ok(answer) => report::report(&search, &phi, &answer, &failures),
@@ -72,7 +78,7 @@ pub fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solutio
         solution.message = format!("a user's function failed: {message}");
     } else if options.global && options.follower_tolerance == 0.0 {
         // No tolerance: a bound over all bilevel-feasible points bounds the worst cases too.
-        return global::close(problem, &analysis, options, watch, &failures, solution);
+        return global::close(&presolved, &analysis, options, watch, &failures, solution);
     }
     solution
 }
@@ -80,38 +86,41 @@ pub fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solutio
 /// An optimistic answer at which the follower's constraints lose their interior: is its value reached there, or only
 /// approached? The solution at the point nearest to where it is approached, if so.
 pub fn not_attained(
-    (problem, analysis, options): (&Problem, &Analysis, &Options),
+    (presolved, analysis, options): (&Presolved<'_>, &Analysis, &Options),
     solution: &Solution,
     watch: &Watch<'_>,
     failures: &Failures,
 ) -> Option<Solution> {
+    let (problem, way) = (presolved.problem.as_ref(), &presolved.way);
     let wanted = matches!(solution.status, Status::Solved | Status::Feasible);
     if !wanted || !analysis.coupled_lower || problem.n() == 0 || problem.n() > FEW {
         return None;
     }
     let flat = |values: &NamedValues| values.0.iter().flat_map(|(_, v)| v.iter().copied()).collect::<Vec<f64>>();
-    let (x, y) = (flat(solution.x.as_ref()?), flat(solution.y.as_ref()?));
+    let (x, y) = way.enter(&flat(solution.x.as_ref()?), &flat(solution.y.as_ref()?));
     let follower = analysis.levels.exact_follower.as_ref()?;
     Degeneracy::of(follower, &x, &y, failures).filter(|degeneracy| degeneracy.no_interior)?;
     let settings = HyperSettings { seed: options.seed, ..HyperSettings::default() };
     let phi = Penalised::new(problem, Attitude::Optimistic, &settings, failures).ok()?;
     let mut oracle = Oracle::new(&phi, accuracy(options), JUMP_EVALUATIONS, watch).cold();
     let sense = problem.leader().sense;
-    let value = sense.apply(solution.upper?);
+    let value = sense.apply(solution.upper?) / way.upper(1.0);
     let set = &problem.leader().set;
     let found = attain::approach_from_behind(&mut oracle, set, (&x, value), options.seed)?;
     let near = 1e-3 * (1.0 + value.abs());
     if (found.infimum - value).abs() > near {
         return None;
     }
-    let mut out = select::certify(problem, analysis, options, (&found.point.x, &found.point.y), failures);
+    let (x, y) = way.leave(&found.point.x, &found.point.y);
+    let mut out = select::certify(presolved, analysis, options, (&x, &y), failures);
+    let user = |phi: f64| sense.apply(way.upper(phi));
     out.status = Status::NotAttained;
-    out.infimum = Some(sense.apply(found.infimum));
+    out.infimum = Some(user(found.infimum));
     out.message = format!(
         "F approaches {:.7} next to this x, but is {:.7} where it would reach it: the follower's constraints lose their \
          interior there, and its answers jump",
-        sense.apply(found.infimum),
-        sense.apply(found.beyond)
+        user(found.infimum),
+        user(found.beyond)
     );
     out.work.lower_solves += solution.work.lower_solves;
     out.work.upper_evaluations += solution.work.upper_evaluations;
@@ -129,7 +138,9 @@ fn accuracy(options: &Options) -> f64 {
 
 /// What all runs share.
 struct Search<'a> {
+    /// The problem in the units of the methods.
     problem: &'a Problem,
+    presolved: &'a Presolved<'a>,
     analysis: &'a Analysis,
     options: &'a Options,
     method: Method,
