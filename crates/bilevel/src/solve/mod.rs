@@ -126,6 +126,10 @@ fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solution {
     solution
 }
 
+/// The second round may use so many times the lower solves of the first, or of this many if it was quick.
+const TWICE: u64 = 2;
+const LEAST: u64 = 2_000;
+
 /// The rounds of starts over one problem.
 struct Rounds<'a> {
     presolved: &'a Presolved<'a>,
@@ -146,6 +150,7 @@ impl Rounds<'_> {
         let count = if complete { 1 } else { options.starts.max(1) };
         let limit = options.budget.saturating_sub(pieces.as_ref().map_or(0, |found| found.run.lower_solves));
         screened += self.round(Round::First(count), limit, &mut runs)?;
+        let falling = pieces.as_ref().is_some_and(|found| found.run.unbounded);
         runs.extend(pieces.map(|found| found.run).filter(|run| !run.candidates.is_empty()));
         let mut solution = self.select(&runs, screened);
         if empty && solution.status == Status::Stuck {
@@ -154,7 +159,14 @@ impl Rounds<'_> {
             solution.message = format!("{text}; {}", solution.message);
             return Ok(solution);
         }
-        let left = options.budget.saturating_sub(solution.work.lower_solves);
+        if falling && failures.first().is_none() && !watch.interrupted() {
+            solution.status = Status::Unbounded;
+            let text = "the leader's objective falls without end on a piece of the follower's optimality conditions";
+            solution.message = format!("{text}; the point shown is the best that was found");
+            return Ok(solution);
+        }
+        let used = solution.work.lower_solves;
+        let left = options.budget.saturating_sub(used).min(TWICE * used.max(LEAST));
         let again = options.starts > 1 && !watch.interrupted() && failures.first().is_none();
         if again && left > 0 && portfolio::doubtful(presolved, analysis, &solution, &runs) {
             screened += self.round(Round::Second(options.starts), left, &mut runs)?;

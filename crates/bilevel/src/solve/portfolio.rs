@@ -20,7 +20,7 @@ use crate::smooth::{Chks, Smoothing};
 use crate::solution::Solution;
 use crate::upper::bard_moore::Pieces;
 use crate::upper::{Candidate, PolishSettings, Purpose, Run, Schedule, SmoothedValue};
-use crate::value::ValueKind;
+use crate::value::{BarrierValue, ValueKind};
 
 /// Where a run starts, and with which levels.
 #[derive(Clone, Debug)]
@@ -101,7 +101,7 @@ fn schedule(analysis: &Analysis, value_model: ValueKind, k: usize, variables: us
         _ if exact && k > 0 => Schedule::none(),
         ValueKind::Entropic if k == 0 => Schedule::entropic(),
         ValueKind::Entropic => Schedule::entropic_direct(),
-        ValueKind::Barrier => Schedule::homotopy(variables),
+        ValueKind::Barrier => Schedule::barrier(BarrierValue::sides(&analysis.levels.follower)),
         _ if k == 0 => Schedule::homotopy(variables),
         // First order on phi: the basin of the follower's best answer at the start is followed at once.
         _ if !analysis.levels.convex && k > 2 && k % 2 == 1 => Schedule::none(),
@@ -143,15 +143,18 @@ pub fn by_pieces(analysis: &Analysis, options: &Options, observer: &dyn Observer
     let pieces = Pieces::new(leader, follower, &analysis.bounds).filter(|_| levels.convex)?;
     let meter = Meter::new(options.budget / 4);
     let found = pieces.search(PIECES, &meter, &|| observer.interrupted());
-    let residual = found.complete.then_some(0.0);
+    let ended = found.complete && !found.unbounded;
+    let residual = ended.then_some(0.0);
     let candidate =
         |(x, y): (Vec<f64>, Vec<f64>)| Candidate { x, y: y[..follower.m].to_vec(), residual, source: "pieces" };
-    let ended = found.complete && !found.unbounded;
     let (complete, empty) = (ended && !found.points.is_empty(), ended && found.points.is_empty());
     let candidates = found.points.into_iter().map(candidate).collect();
     let run = Run { candidates, unbounded: found.unbounded, lower_solves: meter.used(), ..Run::default() };
     Some(ByPieces { run, complete, empty })
 }
+
+/// Variables of both levels up to which runs are cheap.
+const SMALL: usize = 6;
 
 /// Whether a second round is worth its price, decided by what the first one found: no solution, or a solution that too
 /// few of the runs lead to.
@@ -170,8 +173,10 @@ pub fn doubtful(presolved: &Presolved<'_>, analysis: &Analysis, solution: &Solut
         candidate.source != "smoothed" && (value - upper).abs() <= 1e-4 * (1.0 + upper.abs())
     };
     let agreeing = runs.iter().filter(|run| run.candidates.iter().any(&mut reaches)).count();
-    // The first two start at the same point.
-    let enough = if analysis.levels.convex || problem.n() == 1 { 3 } else { 4 };
+    // The first two start at the same point. Where runs are dear, fewer have to do.
+    let easy = analysis.levels.convex || problem.n() == 1;
+    let small = problem.n() + problem.m() <= SMALL;
+    let enough = 2 + usize::from(small) + usize::from(!easy);
     agreeing < enough.min(runs.len())
 }
 

@@ -43,6 +43,11 @@ impl Schedule {
         Self([1e-3, 1e-5].map(|mu| (mu, 8.0 * mu)).to_vec())
     }
 
+    /// For the barrier over so many sides: v_tau may lie below v by tau times the logarithms of their slacks.
+    pub fn barrier(sides: usize) -> Self {
+        Self([1.0, 1e-2, 1e-4, 1e-6].map(|mu| (mu, 8.0 * mu * sides.max(1) as f64)).to_vec())
+    }
+
     /// No levels: the finishing step alone.
     pub fn none() -> Self {
         Self(Vec::new())

@@ -6,8 +6,9 @@
 //!
 //! with a slack s_i for every finite side of the follower's inequalities, its bounds included, and equalities e_k = 0 kept.
 //! For a convex follower it is smooth in x wherever a strictly feasible answer exists (Slater), also where the active set
-//! of v changes; f − v at its minimiser is at most τ times the number of sides (duality). Where there is no strictly
-//! feasible answer it has no value.
+//! of v changes; f − v at its minimiser is at most τ times the number of sides (duality). Slacks above 1 take v_τ below v,
+//! so that the relaxation has to grow with τ and the number of sides. Where there is no strictly feasible answer it has no
+//! value.
 //!
 //! The minimiser is found by the interior-point method in (ỹ, s): an objective with −τ ln s_i, and rows s_i = slack, so
 //! that a start need not be feasible.
@@ -40,6 +41,16 @@ impl<'a> BarrierValue<'a> {
     ) -> Self {
         let programme = BarrierProgramme::new(follower, failures);
         Self { programme, family, mu: 1.0, warm: start.to_vec(), meter: meter.clone() }
+    }
+}
+
+impl BarrierValue<'_> {
+    /// The number of sides in the barrier.
+    pub fn sides(follower: &Follower) -> usize {
+        let system = &follower.system;
+        let all = [(&follower.lower, &follower.upper), (&system.row_lower, &system.row_upper)];
+        let linear: usize = all.iter().map(|(lower, upper)| sides(lower, upper).0.len()).sum();
+        linear + sides(&system.lower, &system.upper).0.len()
     }
 }
 

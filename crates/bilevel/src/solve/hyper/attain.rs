@@ -159,7 +159,7 @@ fn along(oracle: &mut Oracle<'_>, at: &Sample, line: &Line<'_>, reach: f64, size
             high = middle;
         }
     }
-    let beyond = far.value;
+    let beyond = line.value(oracle, (high + 1e-8 * size).min(reach)).map_or(far.value, |sample| sample.value);
     // Attained on the low side: phi does not decrease towards the jump.
     let step = 1e-4 * size;
     let before = line.value(oracle, low - step)?;
