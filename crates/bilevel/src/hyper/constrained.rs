@@ -8,6 +8,7 @@ use bilevel_linalg::qp::{Qp, QpHessian, QpOptions, QpStatus, solve_qp};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::answers::rank_of_own;
 use super::face::{Face, OnFaceOptimum, Search, distance, optimise};
 use super::facts::{Facts, ObjectiveFacts};
 use super::functions::{Functions, sign};
@@ -41,6 +42,8 @@ pub(super) struct Constrained {
     upper: Follower,
     /// Whether the follower's form is exact, or f has to be smoothed.
     exact: bool,
+    /// Whether the faces of its answers are exact: f at most quadratic in its own form, all constraints affine.
+    polyhedral: bool,
     /// Whether F's form is exact, or F has to be smoothed.
     upper_exact: bool,
     /// Whether F is quadratic in its own form.
@@ -62,9 +65,9 @@ struct Piece {
 }
 
 impl Constrained {
-    pub fn new(problem: &Problem, facts: &Facts, attitude: Attitude) -> Self {
-        let bounds = problem.variable_bounds();
-        let lifted = if facts.follower_smooth { None } else { Follower::epigraph(problem, &bounds) };
+    /// The forms that serve on a box of both levels' variables.
+    pub fn new(problem: &Problem, facts: &Facts, attitude: Attitude, bounds: &VariableBounds) -> Self {
+        let lifted = if facts.follower_smooth { None } else { Follower::epigraph(problem, bounds) };
         let exact = facts.follower_smooth || lifted.is_some();
         let lower = lifted.unwrap_or_else(|| Follower::direct(problem));
         let objective = signed(&problem.leader().objective, attitude, lower.n, lower.size());
@@ -73,16 +76,15 @@ impl Constrained {
         let guarded = if bound { lower.with_constraints(&facts.coupled) } else { lower.clone() };
         let plain = facts.follower_smooth && lower.size() == lower.m && !bound;
         let lifted = if !facts.upper.smooth && convex && plain {
-            Follower::epigraph(&problem.with_lower_objective(objective.clone()), &bounds)
+            Follower::epigraph(&problem.with_lower_objective(objective.clone()), bounds)
         } else {
             None
         };
         let upper_exact = facts.upper.smooth || lifted.is_some();
         let upper = lifted.unwrap_or_else(|| guarded.with_objective(objective));
-        let of_form = VariableBounds::unbounded(upper.n, upper.size());
-        let form = ObjectiveFacts::new(&upper.objective, &of_form);
-        let upper_quadratic = form.degree <= Degree::Quadratic && form.smooth;
-        Self { lower, upper, exact, upper_exact, upper_quadratic, guarded }
+        let upper_quadratic = is_quadratic(&upper);
+        let polyhedral = exact && is_quadratic(&lower) && lower.system.functions.is_empty();
+        Self { lower, upper, exact, polyhedral, upper_exact, upper_quadratic, guarded }
     }
 
     /// φ at x.
@@ -127,7 +129,7 @@ impl Constrained {
         if pieces.is_empty() {
             return Err(HyperFailure::NoAnswer);
         }
-        let answers = describe(&pieces, facts);
+        let answers = describe(&pieces, facts.free && !self.lower.is_lifted());
         let all_global = pieces.iter().all(|piece| piece.global);
         let best = pieces.into_iter().min_by(|a, b| a.value.total_cmp(&b.value));
         let best = best.filter(|b| b.value.is_finite()).ok_or_else(|| not_a_number(&failures))?;
@@ -155,7 +157,7 @@ impl Constrained {
 
     /// The minimiser of a convex quadratic follower with affine constraints; `None` for others.
     fn programme(&self, facts: &Facts, x: &[f64], failures: &Failures) -> Option<Result<LowerSolution, HyperFailure>> {
-        let hessian = facts.lower.hessian.as_ref().filter(|_| facts.follower_convex)?;
+        let hessian = facts.lower.hessian().filter(|_| facts.follower_convex)?;
         if self.lower.is_lifted() || self.lower.size() != hessian.rows() || !self.lower.system.functions.is_empty() {
             return None;
         }
@@ -230,6 +232,16 @@ impl Constrained {
     }
 }
 
+/// The best minimiser found of a free smooth follower.
+pub(super) fn best_minimiser(
+    problem: &Problem,
+    x: &[f64],
+    start: &[f64],
+    settings: &HyperSettings,
+) -> Result<Option<Vec<f64>>, HyperFailure> {
+    Ok(free_minimisers(problem, x, start, settings)?.into_iter().next().map(|best| best.y))
+}
+
 /// Local minimisers of a free smooth follower, best first: descents from `start` and from random points around it.
 fn free_minimisers(
     problem: &Problem,
@@ -257,6 +269,12 @@ fn free_minimisers(
     Ok(found)
 }
 
+/// Whether the objective is at most quadratic in ỹ.
+fn is_quadratic(form: &Follower) -> bool {
+    let facts = ObjectiveFacts::new(&form.objective, &VariableBounds::unbounded(form.n, form.size()));
+    facts.degree <= Degree::Quadratic && facts.smooth
+}
+
 /// sign * F as a function of (x, ỹ).
 pub(super) fn signed(objective: &Function, attitude: Attitude, n: usize, size: usize) -> Function {
     match (attitude, objective) {
@@ -279,9 +297,10 @@ impl Constrained {
         (facts, sign): (&Facts, f64),
         settings: &HyperSettings,
     ) -> Result<Piece, HyperFailure> {
-        let (dimension, certain) = (face.dimension(), face.certain);
+        // Auxiliary variables do not count.
+        let (dimension, certain) = (rank_of_own(&face.basis, self.lower.m), face.certain);
         let mut piece = Piece { value: f64::NAN, y: face.base.clone(), dimension, global: true, certain, index: 0 };
-        if dimension == 0 {
+        if face.dimension() == 0 {
             upper.fix(x, Smoothing::EXACT, &Regulariser::default());
             let size = 1.0 + piece.y.iter().fold(0.0, |a: f64, v| a.max(v.abs()));
             let y = self.upper.extend(x, &piece.y);
@@ -293,8 +312,8 @@ impl Constrained {
         let search = Search { quadratic: self.upper_quadratic, convex, starts, seed };
         let found = match self.least(face, x, upper, search) {
             Ok(found) => found,
-            // Without limit on the face; whether the face is S(x) so far out is known where f is quadratic.
-            Err(HyperFailure::Infinite) if facts.lower.degree > Degree::Quadratic => {
+            // Without limit on the face; whether the face is S(x) so far out is known where it is exact.
+            Err(HyperFailure::Infinite) if !self.polyhedral => {
                 return Err(HyperFailure::Numerical("F seems unbounded on the follower's answers".into()));
             }
             Err(other) => return Err(other),
@@ -364,13 +383,13 @@ fn step_back(piece: &mut Piece, face: &Face, lower: &mut FollowerProgram<'_>, le
     }
 }
 
-fn describe(pieces: &[Piece], facts: &Facts) -> Answers {
+fn describe(pieces: &[Piece], affine: bool) -> Answers {
     if pieces.iter().any(|piece| !piece.certain) {
         return Answers::Undecided;
     }
     match pieces {
         [piece] if piece.dimension == 0 => Answers::Unique,
-        [piece] if facts.free => Answers::Affine { dimension: piece.dimension },
+        [piece] if affine => Answers::Affine { dimension: piece.dimension },
         [piece] => Answers::Face { dimension: piece.dimension },
         _ if pieces.iter().all(|piece| piece.dimension == 0) => Answers::Isolated { count: pieces.len() },
         _ => Answers::Undecided,

@@ -214,7 +214,7 @@ impl<'p, 'a> OnFace<'p, 'a> {
 }
 
 /// The constraints on z; rounding at ȳ does not make z = 0 violate them.
-fn moved_frame(frame: &Frame, face: &Face, constant: &[f64]) -> Frame {
+pub(super) fn moved_frame(frame: &Frame, face: &Face, constant: &[f64]) -> Frame {
     let k = face.dimension();
     let base = &face.base;
     let (mut triplets, mut row_lower, mut row_upper) = (Vec::new(), Vec::new(), Vec::new());

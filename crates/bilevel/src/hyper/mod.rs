@@ -13,6 +13,7 @@
 //! null_space.rs   f quadratic in y, follower free: S(x) is affine
 //! constrained.rs  followers with constraints, sets, several answers: minimisers, then the best answer on each face
 //! face.rs         the answers near one minimiser as a polyhedron, and F on it
+//! answers.rs      what S(x) looks like, whatever F is
 //! eta.rs          the same for a follower who takes any answer within eta of the best
 //! user.rs         UserHyper: a user's own function of x
 //! krylov.rs       free quadratic followers with thousands of variables, by Hessian products alone
@@ -24,6 +25,7 @@
 //! descent.rs      trust-region Newton method for what is left of F on S(x)
 //! ```
 
+mod answers;
 pub mod baseline;
 mod constrained;
 mod custom;
