@@ -8,18 +8,17 @@
 //! y(ν)_j = clip((Cᵀν − b)_j / a_j),   ∇q = d − C y(ν),   −∂²q ∋ C D Cᵀ,  D_j = 1 / a_j off the bounds, 0 at them
 //! ```
 //!
-//! q is piecewise quadratic, so that the method ends in a few steps of one factorisation each. Where no y in the box has
-//! C y = d it does not end: that is told from the steps.
+//! q is piecewise quadratic, so that the method ends in a few steps of one factorisation each, with exact line searches in
+//! between. Where no y in the box has C y = d, q rises for ever along some step.
 
-use bilevel_linalg::vector::{add_scaled, dot, norm2};
+use bilevel_linalg::vector::{axpy, dot, norm2};
 use bilevel_linalg::{Cholesky, Dense};
 
 /// Most Newton steps.
 const STEPS: usize = 60;
-/// Most halvings of a step.
-const HALVINGS: usize = 30;
-/// Sufficient increase.
-const ARMIJO: f64 = 1e-4;
+/// Bisections of a line search, and the longest step.
+const BISECTIONS: usize = 80;
+const LONGEST: f64 = 1e24;
 /// d − C y shorter than this, relative to its terms, is rounding.
 const ROUNDING: f64 = 1e-13;
 /// Shifts of C D Cᵀ, relative to its largest diagonal entry, where it has no inverse.
@@ -56,7 +55,6 @@ pub(super) struct Nearest {
 }
 
 /// q and y at one ν.
-#[derive(Clone)]
 struct Point {
     nu: Vec<f64>,
     slopes: Vec<f64>,
@@ -65,19 +63,51 @@ struct Point {
 }
 
 impl Slice<'_> {
-    fn at(&self, nu: Vec<f64>) -> Point {
-        let m = self.bend.len();
-        let mut slopes = vec![0.0; m];
-        self.rows.transpose_mul_add(1.0, &nu, &mut slopes);
+    /// y where the slopes are Cᵀν.
+    fn clipped(&self, j: usize, slope: f64) -> f64 {
+        ((slope - self.linear[j]) / self.bend[j]).clamp(self.lower[j], self.upper[j])
+    }
+
+    fn at(&self, nu: Vec<f64>, slopes: Vec<f64>) -> Point {
         let mut value = dot(self.right, &nu);
-        let mut y = Vec::with_capacity(m);
-        for j in 0..m {
-            let pull = slopes[j] - self.linear[j];
-            let t = (pull / self.bend[j]).clamp(self.lower[j], self.upper[j]);
-            value += (0.5 * self.bend[j] * t - pull) * t;
+        let mut y = Vec::with_capacity(slopes.len());
+        for (j, slope) in slopes.iter().enumerate() {
+            let t = self.clipped(j, *slope);
+            value += (0.5 * self.bend[j] * t + self.linear[j] - slope) * t;
             y.push(t);
         }
         Point { nu, slopes, y, value }
+    }
+
+    /// The step length at which q is largest along a step from `point` whose slopes change by `turn`; `None` if q rises for
+    /// ever. The derivative along the step falls with its length.
+    fn longest_rise(&self, point: &Point, step: &[f64], turn: &[f64]) -> Option<f64> {
+        let rise = dot(self.right, step);
+        let derivative = |t: f64| {
+            let fall = |(j, (s, w)): (usize, (&f64, &f64))| self.clipped(j, s + t * w) * w;
+            rise - point.slopes.iter().zip(turn).enumerate().map(fall).sum::<f64>()
+        };
+        let (mut low, mut high) = (0.0, 1.0);
+        // Rounding of a step that is exact for the active set.
+        let noise = 1e-14 * (rise.abs() + turn.iter().zip(&point.y).map(|(w, y)| (w * y).abs()).sum::<f64>());
+        if derivative(1.0).abs() <= noise {
+            return Some(1.0);
+        }
+        while derivative(high) > 0.0 {
+            low = high;
+            high *= 8.0;
+            if high > LONGEST {
+                return None;
+            }
+        }
+        for _ in 0..BISECTIONS {
+            let middle = 0.5 * (low + high);
+            if middle <= low || middle >= high {
+                break;
+            }
+            if derivative(middle) > 0.0 { low = middle } else { high = middle }
+        }
+        Some(0.5 * (low + high))
     }
 
     /// d − C y, and the size of its terms.
@@ -110,40 +140,32 @@ impl Slice<'_> {
     /// Newton's method from ν = 0, until the values are within `accuracy`; `None` where the slice misses the box, or the
     /// method stalls.
     pub fn nearest(&self, accuracy: f64) -> Option<Nearest> {
-        let mut point = self.at(vec![0.0; self.right.len()]);
+        let (p, m) = (self.right.len(), self.bend.len());
+        let mut point = self.at(vec![0.0; p], vec![0.0; m]);
         let mut factor = Cholesky::new();
-        let mut products = 1;
         let mut last = f64::INFINITY;
-        for _ in 0..STEPS {
+        for products in 1..=STEPS as u64 {
             let (residual, size) = self.residual(&point.y);
             let left = norm2(&residual);
             let error = dot(&point.nu, &residual).abs() + norm2(&point.nu) * ROUNDING * size;
             // Near the end the residual is a fixed share of the error: both have to be small.
             let close = left <= 1e-6 * size && error <= 0.25 * accuracy;
-            if left <= ROUNDING * size || (close && left >= 0.5 * last) || (close && accuracy > 1e-7) {
+            if left <= ROUNDING * size || (close && (left >= 0.5 * last || accuracy > 1e-7)) {
                 let Point { slopes, y, value, .. } = point;
                 return Some(Nearest { y, slopes, bound: value, error, products });
             }
             last = left;
-            let mut step = residual.clone();
+            let mut step = residual;
             if !left.is_finite() || !self.step(&point.y, &mut factor, &mut step) {
                 return None;
             }
-            let slope = dot(&step, &residual);
-            let (mut t, mut found) = (1.0, None);
-            let mut nu = vec![0.0; step.len()];
-            for _ in 0..HALVINGS {
-                add_scaled(&point.nu, t, &step, &mut nu);
-                let trial = self.at(nu.clone());
-                products += 1;
-                let noise = 1e-15 * (1.0 + point.value.abs());
-                if trial.value >= point.value + ARMIJO * t * slope - noise {
-                    found = Some(trial);
-                    break;
-                }
-                t *= 0.5;
-            }
-            point = found?;
+            let mut turn = vec![0.0; m];
+            self.rows.transpose_mul_add(1.0, &step, &mut turn);
+            let t = self.longest_rise(&point, &step, &turn)?;
+            let Point { mut nu, mut slopes, .. } = point;
+            axpy(t, &step, &mut nu);
+            axpy(t, &turn, &mut slopes);
+            point = self.at(nu, slopes);
         }
         None
     }
