@@ -1,6 +1,6 @@
 //! Evaluating phi: the library's default against first-order methods of the literature, on simple bilevel problems.
-//! Run with `cargo bench -p bilevel --bench simple_bilevel`, with `-- large` for the larger sizes too, with
-//! `-- evaluations` for the last table alone.
+//! Run with `cargo bench -p bilevel --bench simple_bilevel`, with `-- large` for the larger sizes too, with `-- quick` for
+//! the default and the penalty path alone, with `-- evaluations` for the last table alone.
 //!
 //! For every method and tolerance: gradients (of f and F, Hessian products included) and seconds of work until the method's own
 //! estimate of phi is within the tolerance, relative to max(1, |phi|), and stays there. The default is asked for each
@@ -35,7 +35,7 @@ fn main() {
     let asked = |what: &str| std::env::args().any(|arg| arg == what);
     let sizes: &[usize] = if asked("large") { &[200, 1000] } else { &[200] };
     if !asked("evaluations") {
-        compare_all(sizes);
+        compare_all(sizes, if asked("quick") { 1 } else { 5 });
     }
     println!("\nphi and its subgradient, m = 1000");
     println!("{:<40} {:>8} {:>10} {:>10}", "problem", "set-up s", "ms", "gradients");
@@ -45,7 +45,8 @@ fn main() {
     }
 }
 
-fn compare_all(sizes: &[usize]) {
+fn compare_all(sizes: &[usize], methods: usize) {
+    let compare = |name: &str, case: Case| compare(name, case, methods);
     for &m in sizes {
         compare(&format!("least distance, least squares, m = {m}"), least_distance(m));
         compare(&format!("least distance, logistic, m = {m}"), logistic(m));
@@ -73,7 +74,7 @@ struct Case {
     phi: Option<f64>,
 }
 
-fn compare(name: &str, case: Case) {
+fn compare(name: &str, case: Case, count: usize) {
     let (reference, _) = default(&case, 1e-9);
     let phi = case.phi.unwrap_or(reference.point.value);
     let known = if case.phi.is_some() { "known" } else { "by the default" };
@@ -104,7 +105,7 @@ fn compare(name: &str, case: Case) {
         &ConditionalGradient::default(),
         &AveragedRegularisation::default(),
     ];
-    for method in methods {
+    for method in methods.into_iter().take(count) {
         let start = clock();
         let mut simple = SimpleBilevel::new(&case.problem, Attitude::Optimistic, &[]);
         let mut history = Vec::new();

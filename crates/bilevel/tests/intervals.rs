@@ -16,7 +16,7 @@ mod tests {
 
     #[test]
     fn every_proved_interval_contains_the_true_value() {
-        let report = instances::run(300, 11, 0.0);
+        let report = instances::run(120, 11, 0.0);
         report.lines().iter().for_each(|line| println!("{line}"));
         assert!(report.proved.misses.is_empty(), "{:#?}", report.proved.misses);
         // Here the conditions hold: the rank is clear and the true error bound is used.
@@ -29,7 +29,7 @@ mod tests {
 
     #[test]
     fn scaled_and_shifted_as_well() {
-        let report = instances::run(150, 12, 8.0);
+        let report = instances::run(60, 12, 8.0);
         report.lines().iter().for_each(|line| println!("{line}"));
         assert!(report.proved.misses.is_empty(), "{:#?}", report.proved.misses);
     }

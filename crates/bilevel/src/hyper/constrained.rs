@@ -242,7 +242,8 @@ pub(super) fn best_minimiser(
     Ok(free_minimisers(problem, x, start, settings)?.into_iter().next().map(|best| best.y))
 }
 
-/// Local minimisers of a free smooth follower, best first: descents from `start` and from random points around it.
+/// Local minimisers of a free smooth follower, best first: descents from `start` and from random points around it, every
+/// second one opposite to the one before.
 fn free_minimisers(
     problem: &Problem,
     x: &[f64],
@@ -252,12 +253,13 @@ fn free_minimisers(
     let mut functions = Functions::new(problem, Attitude::Optimistic, x);
     let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
     let mut found = Vec::with_capacity(settings.starts + 1);
+    let mut offset = vec![0.0; start.len()];
     for k in 0..=settings.starts {
-        let mut around = |v: &f64| {
+        for (o, v) in offset.iter_mut().zip(start) {
             let radius = RADIUS.max(2.0 * v.abs());
-            if k == 0 { *v } else { v + rng.random_range(-radius..radius) }
-        };
-        let mut y: Vec<f64> = start.iter().map(&mut around).collect();
+            *o = if k % 2 == 0 { -*o } else { rng.random_range(-radius..radius) };
+        }
+        let mut y: Vec<f64> = start.iter().zip(&offset).map(|(v, o)| v + o).collect();
         minimise_lower(&mut functions, &mut y)?;
         let value = functions.lower(&y);
         let none = Vec::new;

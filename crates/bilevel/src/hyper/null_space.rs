@@ -513,7 +513,7 @@ mod tests {
     #[test]
     fn value_subgradient_and_answer_in_closed_form() {
         for kind in [Kind::Wells, Kind::Waves, Kind::Phases] {
-            for (n, seeds) in [(2, 20), (10, 5)] {
+            for (n, seeds) in [(1, 5), (2, 20), (5, 5), (10, 5), (25, 2)] {
                 for seed in 0..seeds {
                     let instance = Instance::new(kind, n, seed);
                     let hyper = Hyper::new(&instance.problem, instance.attitude, &HyperSettings::default());

@@ -55,7 +55,7 @@ use curvature::{Answers, Curvature, Middle, Parts, Range, SPREAD, dense, factor,
 use kernel::descend_kernel;
 use special::shortest;
 
-/// Followers with fewer variables are decomposed densely, which decides the rank better.
+/// Followers with fewer variables are decomposed densely, which decides the rank better, where F has no kinks.
 const SMALLEST: usize = 100;
 /// As many rows are not factored for a single evaluation.
 const MANY_ROWS: usize = 600;
@@ -92,15 +92,18 @@ impl Factored {
     /// The factors, where both levels have the form and the follower is large enough for them to pay.
     pub fn new(problem: &Problem, facts: &Facts, attitude: Attitude) -> Option<Self> {
         let (n, m) = (problem.n(), problem.m());
-        if m < SMALLEST || !(facts.free || facts.bounded) {
+        if !(facts.free || facts.bounded) {
             return None;
         }
-        let lower = Squares::new(problem.follower().objective.expr()?, n, m)?;
         let formula = problem.leader().objective.expr();
-        let upper = formula.and_then(|expr| Squares::new(expr, n, m));
         let bounds = problem.variable_bounds();
         let kinked = facts.free && !facts.upper.smooth;
         let absolute = formula.filter(|_| kinked).and_then(|expr| Absolute::new(expr, &bounds));
+        if m < SMALLEST && absolute.is_none() {
+            return None;
+        }
+        let lower = Squares::new(problem.follower().objective.expr()?, n, m)?;
+        let upper = formula.and_then(|expr| Squares::new(expr, n, m));
         let ends = |ranges: &[crate::expr::structure::Range]| ranges.iter().map(|r| (r.lower(), r.upper())).unzip();
         let bounds = facts.bounded.then(|| ends(bounds.follower()));
         let sign = sign(attitude);
