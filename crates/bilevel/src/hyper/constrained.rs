@@ -12,7 +12,7 @@ use super::answers::rank_of_own;
 use super::face::{Face, OnFaceOptimum, Search, distance, optimise};
 use super::facts::{Facts, ObjectiveFacts};
 use super::functions::{Functions, sign};
-use super::null_space::minimise_lower;
+use super::null_space::minimise_lower_to;
 use super::oracle::{Slopes, subgradient};
 use super::{Answers, End, Evaluation, HyperFailure, HyperPoint, HyperSettings};
 use crate::expr::structure::{Degree, VariableBounds};
@@ -32,6 +32,10 @@ const FEASIBLE: f64 = 1e-7;
 const SAME: f64 = 1e-6;
 /// Half-width of the box around the start from which a free follower is searched.
 const RADIUS: f64 = 5.0;
+/// Gradients at the end of a descent, relative to that at 0: where a minimiser is wanted, and where only the best of several
+/// valleys is.
+const EXACT: f64 = 1e-14;
+const ROUGH: f64 = 1e-3;
 /// Smoothing level where kinks have no exact form.
 const SMOOTHED: f64 = 1e-8;
 
@@ -214,7 +218,7 @@ impl Constrained {
         let starts = PoolSettings { first_starts: settings.starts.max(1), ..PoolSettings::default() };
         let mut pool = Pool::new(starts, settings.seed, &[start.to_vec()]);
         let mut found = if facts.free && facts.lower.smooth && self.lower.size() == self.lower.m {
-            free_minimisers(problem, x, start, settings)?
+            free_minimisers(problem, x, start, (settings, EXACT))?
         } else {
             pool.minimise(&mut solver, x, smoothing).map_err(|status| failure(status, failures))?
         };
@@ -232,14 +236,14 @@ impl Constrained {
     }
 }
 
-/// The best minimiser found of a free smooth follower.
+/// The best minimiser found of a free smooth follower, roughly.
 pub(super) fn best_minimiser(
     problem: &Problem,
     x: &[f64],
     start: &[f64],
     settings: &HyperSettings,
 ) -> Result<Option<Vec<f64>>, HyperFailure> {
-    Ok(free_minimisers(problem, x, start, settings)?.into_iter().next().map(|best| best.y))
+    Ok(free_minimisers(problem, x, start, (settings, ROUGH))?.into_iter().next().map(|best| best.y))
 }
 
 /// Local minimisers of a free smooth follower, best first: descents from `start` and from random points around it, every
@@ -248,7 +252,7 @@ fn free_minimisers(
     problem: &Problem,
     x: &[f64],
     start: &[f64],
-    settings: &HyperSettings,
+    (settings, relative): (&HyperSettings, f64),
 ) -> Result<Vec<LowerSolution>, HyperFailure> {
     let mut functions = Functions::new(problem, Attitude::Optimistic, x);
     let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
@@ -260,7 +264,7 @@ fn free_minimisers(
             *o = if k % 2 == 0 { -*o } else { rng.random_range(-radius..radius) };
         }
         let mut y: Vec<f64> = start.iter().zip(&offset).map(|(v, o)| v + o).collect();
-        minimise_lower(&mut functions, &mut y)?;
+        minimise_lower_to(&mut functions, &mut y, relative)?;
         let value = functions.lower(&y);
         let none = Vec::new;
         let multipliers = Multipliers { bounds: vec![0.0; y.len()], rows: none(), constraints: none() };

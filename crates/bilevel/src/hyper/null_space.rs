@@ -251,9 +251,18 @@ const ROUNDS: usize = 6;
 
 /// Descends to a minimiser of f.
 pub(super) fn minimise_lower(functions: &mut Functions<'_>, y: &mut [f64]) -> Result<(), HyperFailure> {
+    minimise_lower_to(functions, y, 1e-14)
+}
+
+/// Descends until f's gradient is this short, relative to that at 0.
+pub(super) fn minimise_lower_to(
+    functions: &mut Functions<'_>,
+    y: &mut [f64],
+    relative: f64,
+) -> Result<(), HyperFailure> {
     let mut gradient = vec![0.0; y.len()];
     functions.lower_gradient(&vec![0.0; y.len()], &mut gradient);
-    let limits = Limits { gradient: 1e-14 * norm2(&gradient), iterations: 500 };
+    let limits = Limits { gradient: relative * norm2(&gradient), iterations: 500 };
     match descend(&mut Lower(functions), y, limits).end {
         descent::End::Unbounded => Err(HyperFailure::FollowerUnbounded),
         descent::End::Numerical => Err(not_a_number(functions)),
