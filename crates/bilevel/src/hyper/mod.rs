@@ -22,6 +22,7 @@
 //! oracle.rs       a subgradient of phi with constraints
 //! custom.rs       a user's objective with its sign turned
 //! descent.rs      trust-region Newton method for what is left of F on S(x)
+//! pieces.rs       a step for functions made of quadratic pieces
 //! ```
 
 pub mod baseline;
@@ -38,6 +39,7 @@ mod krylov;
 mod null_space;
 mod oracle;
 mod penalty;
+mod pieces;
 mod route;
 mod spectrum;
 mod squares;
