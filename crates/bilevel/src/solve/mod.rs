@@ -3,6 +3,7 @@
 //! ```text
 //! options.rs     Options
 //! analysis.rs    Analysis: what the structure says, and both levels in the forms that methods take
+//! presolve/      the problem in the units that methods work in, and the way back
 //! portfolio.rs   the starts: where from, with which schedule and value model
 //! models.rs      the value models: which apply, and how each is made
 //! consistency.rs gradient consistency of the model of v at a point
@@ -25,6 +26,7 @@ mod hyper;
 mod models;
 mod options;
 mod portfolio;
+mod presolve;
 mod proved;
 mod region;
 mod select;
@@ -47,6 +49,7 @@ use crate::problem::{Failures, Problem};
 use crate::solution::{Certificate, Multipliers, Solution, Status, Work};
 use crate::upper::Run;
 use portfolio::Start;
+use presolve::{InUserUnits, Presolved};
 
 impl Problem {
     /// Solves the problem. Never fails: trouble is a [`Status`] with a message and the best point so far.
@@ -95,20 +98,23 @@ fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solution {
     if let Some(reason) = options.unsupported() {
         return without_point(problem, options, Status::Unsupported, reason);
     }
-    let analysis = Analysis::new(problem);
+    let presolved = Presolved::new(problem);
+    let inner = presolved.problem.as_ref();
+    let analysis = Analysis::new(inner);
+    let parts = (&presolved, &analysis);
     if options.on_phi() {
-        return hyper::solve(problem, &analysis, options, watch);
+        return hyper::solve(problem, parts, options, watch);
     }
-    if !(options.leaves_open() && hyper::is_default(problem, &analysis)) {
-        return by_value_function(problem, &analysis, options, watch);
+    if !(options.leaves_open() && hyper::is_default(inner, &analysis)) {
+        return by_value_function(problem, parts, options, watch);
     }
-    let on_phi = hyper::solve(problem, &analysis, options, watch);
+    let on_phi = hyper::solve(problem, parts, options, watch);
     let large = problem.n() + problem.m() > LARGE && on_phi.x.is_some();
     if on_phi.status == Status::Solved || large || watch.interrupted() {
         return on_phi;
     }
     // Kinks of F, which the theory excludes, and unbounded values show themselves in the run.
-    let mut second = by_value_function(problem, &analysis, options, watch);
+    let mut second = by_value_function(problem, parts, options, watch);
     second.work.hyper_evaluations += on_phi.work.hyper_evaluations;
     let known = on_phi.x.is_some() || on_phi.status == Status::Unbounded;
     if second.status == Status::Solved || !known { second } else { on_phi }
@@ -118,26 +124,33 @@ fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solution {
 const LARGE: usize = 150;
 
 /// Solves by the value-function programme.
-fn by_value_function(problem: &Problem, analysis: &Analysis, options: &Options, watch: &Watch<'_>) -> Solution {
+fn by_value_function(
+    problem: &Problem,
+    (presolved, analysis): (&Presolved<'_>, &Analysis),
+    options: &Options,
+    watch: &Watch<'_>,
+) -> Solution {
     let failures = Failures::default();
+    let inner = presolved.problem.as_ref();
     if let Some(reason) = options.value_model.and_then(|kind| models::refusal(analysis, kind)) {
         return without_point(problem, options, Status::Unsupported, reason);
     }
     let screening = Meter::new(options.budget / 4);
-    let starts = portfolio::starts(problem, analysis, options, &screening, &failures);
-    if let Err(message) = portfolio::check_start(problem, &starts, &failures) {
+    let starts = portfolio::starts(inner, analysis, options, &screening, &failures);
+    if let Err(message) = portfolio::check_start(inner, &starts, &failures) {
         return without_point(problem, options, Status::Numerical, message);
     }
     let budget = options.budget.saturating_sub(screening.used()) / starts.len().max(1) as u64;
+    let observer = InUserUnits { observer: watch, way: &presolved.way };
     let run = |(number, start): (usize, &Start)| {
-        portfolio::run(problem, analysis, options, (number, start), budget, watch, &failures)
+        portfolio::run(inner, analysis, options, (number, start), budget, &observer, &failures)
     };
     let runs: Vec<Run> = evaluate::in_order(options.threads, starts.iter().enumerate().collect(), run);
-    let mut solution = select::select(problem, analysis, options, &runs, watch, &failures);
+    let mut solution = select::select(presolved, analysis, options, &runs, watch, &failures);
     solution.work.lower_solves += screening.used();
     finish_status(&mut solution, options, &runs, watch, &failures);
     if options.global && failures.first().is_none() {
-        return global::close(problem, analysis, options, watch, &failures, solution);
+        return global::close(presolved, analysis, options, watch, &failures, solution);
     }
     if solution.status == Status::Stuck
         && let Some(nodes) = global::no_point(problem, watch)

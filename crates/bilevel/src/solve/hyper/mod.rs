@@ -12,6 +12,7 @@ mod local;
 mod objective;
 mod report;
 
+use super::presolve::Presolved;
 use super::{Analysis, FollowerConvexity, Options, Watch, global, portfolio, without_point};
 use crate::evaluate::Workers;
 use crate::hyper::{HyperFailure, HyperSettings};
@@ -63,18 +64,26 @@ struct Answer {
 }
 
 /// Solves by a method on phi.
-pub fn solve(problem: &Problem, analysis: &Analysis, options: &Options, watch: &Watch<'_>) -> Solution {
+pub fn solve(
+    problem: &Problem,
+    (presolved, analysis): (&Presolved<'_>, &Analysis),
+    options: &Options,
+    watch: &Watch<'_>,
+) -> Solution {
     let failures = Failures::default();
-    let settings = HyperSettings { seed: options.seed, eta: options.follower_tolerance, ..HyperSettings::default() };
+    let eta = presolved.way.enter_lower(options.follower_tolerance);
+    let settings = HyperSettings { seed: options.seed, eta, ..HyperSettings::default() };
     let method = match Method::choose(options) {
         Ok(method) => method,
         Err(message) => return without_point(problem, options, Status::Unsupported, message),
     };
-    let mut phi = match Penalised::new(problem, options.attitude, &settings, &failures) {
+    let mut phi = match Penalised::new(&presolved.problem, options.attitude, &settings, &failures) {
         Ok(phi) => phi,
         Err(message) => return without_point(problem, options, Status::Unsupported, message),
     };
-    let search = Search { problem, analysis, options, method, watch, accuracy: accuracy(options) };
+    let accuracy = accuracy(options);
+    let inner = presolved.problem.as_ref();
+    let search = Search { problem: inner, presolved, analysis, options, method, watch, accuracy };
     let outcome = search.minimise(&mut phi);
     let mut solution = match outcome {
         Ok(answer) => report::report(&search, &phi, &answer, &failures),
@@ -85,7 +94,7 @@ pub fn solve(problem: &Problem, analysis: &Analysis, options: &Options, watch: &
         solution.message = format!("a user's function failed: {message}");
     } else if options.global && options.follower_tolerance == 0.0 {
         // No tolerance: a bound over all bilevel-feasible points bounds the worst cases too.
-        return global::close(problem, analysis, options, watch, &failures, solution);
+        return global::close(presolved, analysis, options, watch, &failures, solution);
     }
     solution
 }
@@ -97,7 +106,9 @@ fn accuracy(options: &Options) -> f64 {
 
 /// What all runs share.
 struct Search<'a> {
+    /// The problem in the units of the methods.
     problem: &'a Problem,
+    presolved: &'a Presolved<'a>,
     analysis: &'a Analysis,
     options: &'a Options,
     method: Method,

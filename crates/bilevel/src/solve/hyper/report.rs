@@ -8,6 +8,7 @@ use crate::problem::{Attitude, Failures, Problem};
 use crate::set::{ConvexSet, Description, Set};
 use crate::solution::{Certificate, Rigor, Solution, Stationarity, Status};
 use crate::solve::hyper::objective::Penalised;
+use crate::solve::presolve::IN_OTHER_UNITS;
 use crate::solve::{Analysis, FollowerConvexity, select};
 use crate::upper::hyper::{Ending, MODULUS_SAFETY, Oracle, Sample};
 
@@ -75,6 +76,11 @@ pub fn report(search: &Search<'_>, phi: &Penalised<'_>, answer: &Answer, failure
         let found = stationarity(search, phi, answer);
         solution.work.certificate_evaluations = found.evaluations as u64;
         solution.certificate.stationarity = found.stationarity;
+        if let Some(stationarity) =
+            solution.certificate.stationarity.as_mut().filter(|_| !search.presolved.way.is_identity())
+        {
+            stationarity.measure.push_str(IN_OTHER_UNITS);
+        }
         remark = found.remark;
     }
     solution.work.hyper_evaluations = answer.evaluations as u64;
@@ -96,7 +102,8 @@ pub fn report(search: &Search<'_>, phi: &Penalised<'_>, answer: &Answer, failure
 fn certified(search: &Search<'_>, phi: &Penalised<'_>, best: &Sample, failures: &Failures) -> Solution {
     let fresh = phi.hyper().evaluate(&best.x, search.accuracy, Some(&best.y)).ok();
     let y = fresh.map_or_else(|| best.y.clone(), |point| point.y);
-    select::certify(search.problem, search.analysis, search.options, (&best.x, &y), failures)
+    let (x, y) = search.presolved.way.leave(&best.x, &y);
+    select::certify(search.presolved, search.analysis, search.options, (&x, &y), failures)
 }
 
 /// Whether a point with a subgradient is worse by no more than 1e-7, relative.
@@ -224,14 +231,14 @@ fn status(search: &Search<'_>, phi: &Penalised<'_>, answer: &Answer, solution: &
         );
         return;
     }
-    let sense = search.problem.leader().sense;
+    let value = |phi: f64| search.problem.leader().sense.apply(search.presolved.way.upper(phi));
     if let Some(approach) = &answer.approach {
         solution.status = Status::NotAttained;
-        solution.infimum = Some(sense.apply(approach.infimum));
+        solution.infimum = Some(value(approach.infimum));
         solution.message = format!(
             "the worst case approaches {:.7} next to this x, but is {:.7} where it would reach it",
-            sense.apply(approach.infimum),
-            sense.apply(approach.beyond)
+            value(approach.infimum),
+            value(approach.beyond)
         );
         return;
     }
