@@ -59,7 +59,7 @@ impl Pieces {
         self.solve(function, z, KERNEL);
         add_scaled(&self.step, -1.0, g, &mut self.flat);
         let size = norm2(&self.flat);
-        if !(size > LEAST * norm2(g)) {
+        if size <= LEAST * norm2(g) || size.is_nan() {
             return None;
         }
         for far in OUT {
@@ -89,7 +89,7 @@ impl Pieces {
             function.product(z, &self.direction, &mut self.product);
             let (curvature, length) = (dot(&self.direction, &self.product), norm2(&self.direction));
             largest = largest.max(norm2(&self.product) / length);
-            if !(curvature > FLAT * largest * length * length) {
+            if curvature <= FLAT * largest * length * length || curvature.is_nan() {
                 return round > 0;
             }
             let alpha = square / curvature;
