@@ -23,6 +23,7 @@
 //! oracle.rs       a subgradient of phi with constraints
 //! custom.rs       a user's objective with its sign turned
 //! descent.rs      trust-region Newton method for what is left of F on S(x)
+//! pieces.rs       a step for functions made of quadratic pieces
 //! ```
 
 mod answers;
@@ -40,6 +41,7 @@ mod krylov;
 mod null_space;
 mod oracle;
 mod penalty;
+mod pieces;
 mod route;
 mod spectrum;
 mod squares;
