@@ -93,7 +93,8 @@ mod tests {
                     continue;
                 };
                 let value = bracket.value;
-                if value != truth && !((value - truth).abs() <= 1e-5 * (1.0 + truth.abs())) {
+                let near = value == truth || (value - truth).abs() <= 1e-5 * (1.0 + truth.abs());
+                if !near {
                     say(format!("{value} for {truth} by {}", phi.by));
                 }
                 if bracket.lower.value > value || value > bracket.upper.value {
