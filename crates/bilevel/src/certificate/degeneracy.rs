@@ -94,8 +94,8 @@ fn active(follower: &Follower, x: &[f64], y: &[f64], failures: &Failures) -> Opt
             out.1.push(unit_length(normal(), -1.0));
         }
     };
-    for j in 0..size {
-        add(z[j], frame.lower[j], frame.upper[j], &|| crate::nlp::unit(size, j));
+    for (j, &value) in z.iter().enumerate() {
+        add(value, frame.lower[j], frame.upper[j], &|| crate::nlp::unit(size, j));
     }
     for i in 0..frame.rows.rows() {
         let normal = || {

@@ -195,11 +195,11 @@ impl<'a> BarrierProgramme<'a> {
     fn bounds(&self, z: &[f64]) -> Vec<(usize, f64, f64)> {
         let follower = self.inner.follower();
         let mut out = Vec::new();
-        for j in 0..self.size() {
+        for (j, value) in z[..self.size()].iter().enumerate() {
             let (low, high) = (follower.lower[j], follower.upper[j]);
             if low < high {
-                out.extend(low.is_finite().then(|| (j, z[j] - low, 1.0)));
-                out.extend(high.is_finite().then(|| (j, high - z[j], -1.0)));
+                out.extend(low.is_finite().then(|| (j, value - low, 1.0)));
+                out.extend(high.is_finite().then(|| (j, high - value, -1.0)));
             }
         }
         out
