@@ -135,8 +135,8 @@ fn by_value_function(
         return without_point(problem, options, Status::Unsupported, reason);
     }
     let search = Rounds { presolved, analysis, options, watch, failures: &failures };
-    let mut solution = match search.solution() {
-        Ok(solution) => solution,
+    let (mut solution, empty) = match search.solution() {
+        Ok(found) => found,
         Err(message) => return without_point(problem, options, Status::Numerical, message),
     };
     if let Some(approached) = hyper::not_attained((presolved, analysis, options), &solution, watch, &failures) {
@@ -149,6 +149,11 @@ fn by_value_function(
         && let Some(nodes) = global::no_point(problem, watch)
     {
         global::write_infeasible(&mut solution, nodes);
+    }
+    if solution.status == Status::Stuck && empty {
+        solution.status = Status::Infeasible;
+        let text = "no piece of the follower's optimality conditions meets the constraints of both levels";
+        solution.message = format!("{text}; {}", solution.message);
     }
     solution
 }
@@ -167,8 +172,9 @@ struct Rounds<'a> {
 }
 
 impl Rounds<'_> {
-    /// The best point of the search over pieces, the first round and, where that leaves doubt, the second one.
-    fn solution(&self) -> Result<Solution, String> {
+    /// The best point of the search over pieces, the first round and, where that leaves doubt, the second one; and whether
+    /// no piece has a point.
+    fn solution(&self) -> Result<(Solution, bool), String> {
         let Self { presolved, analysis, options, watch, failures } = *self;
         let (mut runs, mut screened) = (Vec::new(), 0);
         let pieces = portfolio::by_pieces(analysis, options, watch);
@@ -181,16 +187,13 @@ impl Rounds<'_> {
         runs.extend(pieces.map(|found| found.run).filter(|run| !run.candidates.is_empty()));
         let mut solution = self.select(&runs, screened);
         if empty && solution.status == Status::Stuck {
-            solution.status = Status::Infeasible;
-            let text = "no piece of the follower's optimality conditions meets the constraints of both levels";
-            solution.message = format!("{text}; {}", solution.message);
-            return Ok(solution);
+            return Ok((solution, true));
         }
         if falling && failures.first().is_none() && !watch.interrupted() {
             solution.status = Status::Unbounded;
             let text = "the leader's objective falls without end on a piece of the follower's optimality conditions";
             solution.message = format!("{text}; the point shown is the best that was found");
-            return Ok(solution);
+            return Ok((solution, false));
         }
         let used = solution.work.lower_solves;
         let left = options.budget.saturating_sub(used).min(TWICE * used.max(LEAST));
@@ -199,7 +202,7 @@ impl Rounds<'_> {
             screened += self.round(Round::Second(options.starts), left, &mut runs)?;
             solution = self.select(&runs, screened);
         }
-        Ok(solution)
+        Ok((solution, false))
     }
 
     /// Runs the starts of a round, within `limit` lower solves; returns those of the screening.

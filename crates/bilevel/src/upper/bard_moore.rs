@@ -28,6 +28,8 @@ const ZERO: f64 = 1e-9;
 const GAIN: f64 = 1e-9;
 /// Weight of ½ u² in the relaxation: opposite sides leave multipliers without bound otherwise.
 const RIDGE: f64 = 1e-10;
+/// A point beyond this has left for infinity.
+const FAR: f64 = 1e8;
 /// Points kept, best first.
 const KEPT: usize = 3;
 
@@ -167,7 +169,11 @@ impl Pieces {
             row_upper: &row_upper,
             balls: &[],
         };
-        let found = solve_qp(&qp, &QpOptions::default()).ok()?;
+        let mut found = solve_qp(&qp, &QpOptions::default()).ok()?;
+        // The ridge ends what would fall without end.
+        if found.status.is_answer() && vector::norm_inf(&found.z[..self.n + self.size]) > FAR {
+            found.status = QpStatus::Unbounded;
+        }
         (found.status != QpStatus::Infeasible).then_some(found)
     }
 
