@@ -14,6 +14,7 @@
 //! constrained.rs  followers with constraints, sets, several answers: minimisers, then the best answer on each face
 //! face.rs         the answers near one minimiser as a polyhedron, and F on it
 //! eta.rs          the same for a follower who takes any answer within eta of the best
+//! independent.rs  a minimiser of f for checks of large followers
 //! user.rs         UserHyper: a user's own function of x
 //! krylov.rs       free quadratic followers with thousands of variables, by Hessian products alone
 //! penalty.rs      large convex followers over a set: the penalty path, first derivatives only
@@ -35,6 +36,7 @@ mod face;
 mod factored;
 mod facts;
 mod functions;
+mod independent;
 mod krylov;
 mod null_space;
 mod oracle;
@@ -49,6 +51,7 @@ mod testing;
 mod tests;
 mod user;
 
+pub(crate) use independent::follower_minimiser;
 pub(crate) use spectrum::Spectrum;
 
 pub use directional::{Directional, directional_derivative};
