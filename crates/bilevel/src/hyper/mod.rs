@@ -13,6 +13,7 @@
 //! null_space.rs   f quadratic in y, follower free: S(x) is affine
 //! constrained.rs  followers with constraints, sets, several answers: minimisers, then the best answer on each face
 //! face.rs         the answers near one minimiser as a polyhedron, and F on it
+//! answers.rs      what S(x) looks like, whatever F is
 //! eta.rs          the same for a follower who takes any answer within eta of the best
 //! independent.rs  a minimiser of f for checks of large followers
 //! user.rs         UserHyper: a user's own function of x
@@ -26,6 +27,7 @@
 //! pieces.rs       a step for functions made of quadratic pieces
 //! ```
 
+mod answers;
 pub mod baseline;
 mod constrained;
 mod custom;
