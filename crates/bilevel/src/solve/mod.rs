@@ -102,6 +102,9 @@ fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solution {
     if let Some(reason) = options.value_model.and_then(|kind| models::refusal(&analysis, kind)) {
         return without_point(problem, options, Status::Unsupported, reason);
     }
+    if let Some(solution) = by_pieces(problem, &analysis, options, watch, &failures) {
+        return solution;
+    }
     let screening = Meter::new(options.budget / 4);
     let starts = portfolio::starts(problem, &analysis, options, &screening, &failures);
     if let Err(message) = portfolio::check_start(problem, &starts, &failures) {
@@ -125,6 +128,38 @@ fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solution {
     }
     solution
 }
+
+/// The answer by pieces, where the problem is quadratic: if it is solved, or too large for anything else.
+fn by_pieces(
+    problem: &Problem,
+    analysis: &Analysis,
+    options: &Options,
+    watch: &Watch<'_>,
+    failures: &Failures,
+) -> Option<Solution> {
+    let quadratic = analysis.levels.quadratic.as_ref()?;
+    if options.method.is_some() || options.value_model.is_some() || options.global {
+        return None;
+    }
+    let first = portfolio::first_x(problem, analysis);
+    let count = quadratic.starts(options.starts);
+    let mut starts = vec![first.clone()];
+    if count > 1 {
+        starts = portfolio::spread_over_x(problem, analysis, &first, count - 1, options.seed);
+        starts.truncate(count);
+    }
+    let runs = [quadratic.run(&starts, watch)];
+    let large = problem.n() + problem.m() > LARGE;
+    if runs[0].candidates.is_empty() && !large {
+        return None;
+    }
+    let mut solution = select::select(problem, analysis, options, &runs, watch, failures);
+    finish_status(&mut solution, options, &runs, watch, failures);
+    (large && solution.x.is_some() || solution.status.is_success()).then_some(solution)
+}
+
+/// Quadratic problems with more variables than this are not tried by other methods.
+const LARGE: usize = 400;
 
 /// What an early end, a failing user's function or a follower without answers means for the status.
 fn finish_status(solution: &mut Solution, options: &Options, runs: &[Run], watch: &Watch<'_>, failures: &Failures) {
