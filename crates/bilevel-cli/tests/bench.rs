@@ -53,6 +53,18 @@ mod tests {
     }
 
     #[test]
+    fn linear_problems_in_mps_files_count_too() {
+        let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../problems/mps");
+        let journal = folder("bench_mps").join("mps.jsonl");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bilevel"));
+        let output = command.arg("bench").arg(samples).args(["--quiet", "--json", "--journal"]).arg(journal).output();
+        let all = rows(&output.unwrap());
+        // Moore and Bard (1990): x = 8, y = 1.
+        assert!((row(&all, "moore_bard")["upper"].as_f64().unwrap() + 18.0).abs() < 1e-4);
+        assert_eq!(row(&all, "moore_bard")["verdict"], "verified");
+    }
+
+    #[test]
     fn finished_rows_are_kept_and_tags_choose() {
         let folder = folder("bench_resume");
         assert!(bench(&folder, &["--tag", "easy"]).status.success());

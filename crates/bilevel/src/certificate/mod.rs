@@ -51,7 +51,7 @@ pub use moreau::{MoreauCheck, MoreauSettings, moreau};
 pub use projection::AnswerProjector;
 pub use segments::Segment;
 pub use set_smoothness::{Projection, ScaleRow, SetSmoothness, SetSmoothnessSettings, Triple, set_smoothness};
-pub use theory::{Shape, Theory, TheorySettings, theory};
+pub use theory::{Shape, Theory, TheorySettings, kernel_turns, theory};
 pub use verify::{ProvedGap, Verifier};
 pub use violation::{follower_violation, violation};
 pub use words::{refuted_claim, variable};

@@ -7,7 +7,7 @@
 //! being the worst answer; stationarity is no part of it.
 
 use super::words;
-use super::{FollowerCheck, check_follower, follower_violation, violation};
+use super::{FollowerCheck, follower_violation, violation};
 use crate::problem::{At, Attitude, Failures, FunctionEvaluator, NamedValues, Problem, Side};
 use crate::proof::attitude::HyperProof;
 use crate::proof::check::{Claim, PointProof, Tolerances, Verdict as Proved};
@@ -15,7 +15,6 @@ use crate::proof::follower::Settings;
 use crate::proof::problem::Formulas;
 use crate::smooth::Smoothing;
 use crate::solution::{Certificate, Measured, Phi, PhiBounds, Rigor, Verdict, Witness};
-use crate::upper::Levels;
 
 /// Largest violation, relative to 1 + the point's size, of a point that is not refuted.
 const VIOLATION: f64 = 1e-6;
@@ -50,34 +49,24 @@ pub enum ProvedGap {
 /// Examines points of one problem.
 pub struct Verifier<'a> {
     problem: &'a Problem,
-    levels: &'a Levels,
-    smoothing: Smoothing<'a>,
-    seed: u64,
     failures: &'a Failures,
     formulas: Option<Formulas>,
+    tolerances: Tolerances,
 }
 
 impl<'a> Verifier<'a> {
-    /// Prepares the problem. `smoothing` is that of the independent search, for followers that have no exact smooth form.
-    pub fn new(
-        problem: &'a Problem,
-        levels: &'a Levels,
-        smoothing: Smoothing<'a>,
-        seed: u64,
-        failures: &'a Failures,
-    ) -> Self {
+    /// Prepares the problem. `unit` is the size of f's terms where they are much smaller than 1, else 1: answers tie within
+    /// a share of it.
+    pub fn new(problem: &'a Problem, unit: f64, failures: &'a Failures) -> Self {
         let formulas = Formulas::within(problem, OPERATIONS).ok();
-        Self { problem, levels, smoothing, seed, failures, formulas }
+        let usual = Tolerances::default();
+        let tolerances = Tolerances { violation: VIOLATION, eta: usual.eta * unit.min(1.0), ..usual };
+        Self { problem, failures, formulas, tolerances }
     }
 
     /// The problem as the proofs see it; `None` for a user's own code and for very large formulas.
     pub fn formulas(&self) -> Option<&Formulas> {
         self.formulas.as_ref()
-    }
-
-    /// The independent search for answers of the follower.
-    pub fn search(&self, x: &[f64], y: &[f64]) -> Option<FollowerCheck> {
-        check_follower(self.problem, self.levels, x, y, self.smoothing, self.seed, self.failures)
     }
 
     /// What can be proved of the answer y at x, and nothing else: for comparing candidates.
@@ -97,8 +86,8 @@ impl<'a> Verifier<'a> {
         }
     }
 
-    /// Violation, follower gap, bounds of φ, verdict, witness and statements. `search` is what [`Verifier::search`] found
-    /// at this point.
+    /// Violation, follower gap, bounds of φ, verdict, witness and statements. `search` is what the independent search
+    /// ([`super::check_follower`]) found at this point.
     pub fn certificate(&self, x: &[f64], y: &[f64], attitude: Attitude, search: Option<&FollowerCheck>) -> Certificate {
         let violation = violation(self.problem, x, y, self.failures);
         // Duality proves the gap of a convex quadratic follower; what is left for a search is how undecided it is.
@@ -108,9 +97,8 @@ impl<'a> Verifier<'a> {
             Attitude::Optimistic => Claim::Optimistic,
             Attitude::Pessimistic => Claim::Pessimistic,
         };
-        let tolerances = Tolerances { violation: VIOLATION, ..Tolerances::default() };
         let proof =
-            self.formulas.as_ref().and_then(|formulas| formulas.check(x, y, claim, &tolerances, &settings).ok());
+            self.formulas.as_ref().and_then(|formulas| formulas.check(x, y, claim, &self.tolerances, &settings).ok());
         let mut certificate = Certificate { violation: Some(violation), ..Certificate::default() };
         self.follower_gap(&mut certificate, (x, y), search, proof.as_ref());
         certificate.phi = proof.as_ref().and_then(|proof| proof.hyper.as_ref()).map(|hyper| self.phi(hyper));

@@ -9,6 +9,7 @@
 //! structure/    what can be said of a formula: linear, quadratic, convex in a block, smooth
 //! lift/         epigraph form: convex nonsmooth atoms become smooth constraints on extra variables
 //! parse/        text to Expr (Pratt parser), with source spans in its errors
+//! rewrite.rs    formulas of other variables: units, fixed values
 //! separate.rs  a smooth part and weighted norms of single variables: what has a proximal map
 //! print.rs      Expr to text
 //! ```
@@ -21,6 +22,7 @@ mod op;
 mod operators;
 pub mod parse;
 mod print;
+pub mod rewrite;
 pub mod separate;
 pub mod structure;
 mod tape;

@@ -158,6 +158,11 @@ impl Problem {
         out
     }
 
+    /// The same problem with both levels and the start rewritten, for as many variables.
+    pub(crate) fn with_sides(&self, leader: Side, follower: Side, start: Option<(Vec<f64>, Vec<f64>)>) -> Self {
+        Self { name: self.name.clone(), leader, follower, start }
+    }
+
     /// The bounding boxes of both levels' sets.
     pub fn variable_bounds(&self) -> VariableBounds {
         let of = |side: &Side| {

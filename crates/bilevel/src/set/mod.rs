@@ -18,6 +18,7 @@ mod orthant;
 mod polyhedron;
 mod product;
 mod simplex;
+mod units;
 mod whole;
 
 pub use affine::Affine;

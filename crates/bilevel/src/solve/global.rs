@@ -4,6 +4,7 @@
 //! point that was found. The bound of the optimistic problem is one of the pessimistic problem too.
 
 use super::portfolio::{self, Start};
+use super::presolve::Presolved;
 use super::{Analysis, Options, Watch, models, select};
 use crate::observe::{Observer as _, Stage};
 use crate::problem::{Attitude, Failures, NamedValues, Problem};
@@ -26,19 +27,20 @@ const ANY_POINT_VARIABLES: usize = 8;
 
 /// Raises the proved bound and lowers the value in turns; writes both, and the status, into the solution.
 pub fn close(
-    problem: &Problem,
+    presolved: &Presolved<'_>,
     analysis: &Analysis,
     options: &Options,
     watch: &Watch<'_>,
     failures: &Failures,
     solution: Solution,
 ) -> Solution {
+    let problem = presolved.user;
     let formulas = match Formulas::within(problem, OPERATIONS) {
         Ok(formulas) if problem.n() + problem.m() <= MOST_VARIABLES => formulas,
         Ok(_) => return without_bound(solution, "the problem has too many variables"),
         Err(error) => return without_bound(solution, &error.to_string()),
     };
-    let mut turns = Turns { problem, analysis, options, watch, failures, best: solution };
+    let mut turns = Turns { problem, presolved, analysis, options, watch, failures, best: solution };
     let points: Vec<_> = turns.point().into_iter().collect();
     let accepted = turns.accepted();
     let settings = GlobalSettings {
@@ -87,6 +89,7 @@ fn without_bound(mut solution: Solution, reason: &str) -> Solution {
 /// The best point so far, and what is needed to look for a better one.
 struct Turns<'a> {
     problem: &'a Problem,
+    presolved: &'a Presolved<'a>,
     analysis: &'a Analysis,
     options: &'a Options,
     watch: &'a Watch<'a>,
@@ -121,13 +124,14 @@ impl Turns<'_> {
     /// What a local run makes of an incumbent.
     fn polished(&self, incumbent: &Incumbent) -> Vec<(Vec<f64>, Vec<f64>)> {
         let variables = self.problem.n() + self.problem.m();
-        let (x, y) = (incumbent.x.clone(), incumbent.y.clone());
+        let way = &self.presolved.way;
+        let (x, y) = way.enter(&incumbent.x, &incumbent.y);
         let (schedule, value_model) = (Schedule::direct(variables), models::default_kind(self.analysis));
         let start = Start { x, y, schedule, value_model, seed: self.options.seed };
         let budget = self.options.budget / 20;
-        let (problem, analysis) = (self.problem, self.analysis);
+        let (problem, analysis) = (self.presolved.problem.as_ref(), self.analysis);
         let run: Run = portfolio::run(problem, analysis, self.options, (0, &start), budget, self.watch, self.failures);
-        run.candidates.into_iter().map(|candidate| (candidate.x, candidate.y)).collect()
+        run.candidates.iter().map(|candidate| way.leave(&candidate.x, &candidate.y)).collect()
     }
 
     fn report(&self, proof: &GlobalProof) {
@@ -174,7 +178,7 @@ impl Turns<'_> {
             return;
         }
         let found =
-            select::certify(self.problem, self.analysis, self.options, (&incumbent.x, &incumbent.y), self.failures);
+            select::certify(self.presolved, self.analysis, self.options, (&incumbent.x, &incumbent.y), self.failures);
         let work = self.best.work;
         let kkt = self.best.certificate.kkt.take();
         self.best = found;

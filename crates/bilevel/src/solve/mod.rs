@@ -3,6 +3,7 @@
 //! ```text
 //! options.rs     Options
 //! analysis.rs    Analysis: what the structure says, and both levels in the forms that methods take
+//! presolve/      the problem in the units that methods work in, and the way back
 //! portfolio.rs   the starts: where from, with which schedule and value model
 //! models.rs      the value models: which apply, and how each is made
 //! consistency.rs gradient consistency of the model of v at a point
@@ -25,6 +26,7 @@ mod hyper;
 mod models;
 mod options;
 mod portfolio;
+mod presolve;
 mod proved;
 mod region;
 mod select;
@@ -34,6 +36,7 @@ pub use analysis::{Analysis, FollowerConvexity};
 pub use at::{AnswerSet, Bracket, PhiAt, ValuesAt};
 pub use consistency::{ConsistencyCheck, check_consistency};
 pub use derivatives::{DerivativeCheck, check_derivatives};
+pub use hyper::is_default as phi_is_default;
 pub use options::{METHODS, Options};
 pub use verify::{Claims, PointError};
 
@@ -46,6 +49,7 @@ use crate::problem::{Failures, Problem};
 use crate::solution::{Certificate, Multipliers, Solution, Status, Work};
 use crate::upper::Run;
 use portfolio::Start;
+use presolve::{InUserUnits, Presolved};
 
 impl Problem {
     /// Solves the problem. Never fails: trouble is a [`Status`] with a message and the best point so far.
@@ -94,32 +98,66 @@ fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solution {
     if let Some(reason) = options.unsupported() {
         return without_point(problem, options, Status::Unsupported, reason);
     }
+    let presolved = Presolved::new(problem);
+    let inner = presolved.problem.as_ref();
+    let analysis = Analysis::new(inner);
+    let parts = (&presolved, &analysis);
     if options.on_phi() {
-        return hyper::solve(problem, options, watch);
+        return hyper::solve(problem, parts, options, watch);
     }
+    let undecided = options.leaves_open() && hyper::is_default(inner, &analysis);
     let failures = Failures::default();
-    let analysis = Analysis::new(problem);
-    if let Some(reason) = options.value_model.and_then(|kind| models::refusal(&analysis, kind)) {
-        return without_point(problem, options, Status::Unsupported, reason);
-    }
-    if let Some(solution) = by_pieces(problem, &analysis, options, watch, &failures) {
+    if let Some(solution) = by_pieces(parts, options, watch, &failures)
+        && (solution.status.is_success() || !undecided)
+    {
         return solution;
     }
+    if !undecided {
+        return by_value_function(problem, parts, options, watch);
+    }
+    let on_phi = hyper::solve(problem, parts, options, watch);
+    let large = problem.n() + problem.m() > LARGE && on_phi.x.is_some();
+    if on_phi.status == Status::Solved || large || watch.interrupted() {
+        return on_phi;
+    }
+    // Kinks of F, which the theory excludes, and unbounded values show themselves in the run.
+    let mut second = by_value_function(problem, parts, options, watch);
+    second.work.hyper_evaluations += on_phi.work.hyper_evaluations;
+    let known = on_phi.x.is_some() || on_phi.status == Status::Unbounded;
+    if second.status == Status::Solved || !known { second } else { on_phi }
+}
+
+/// Problems with more variables of both levels are solved in one way only.
+const LARGE: usize = 150;
+
+/// Solves by the value-function programme.
+fn by_value_function(
+    problem: &Problem,
+    (presolved, analysis): (&Presolved<'_>, &Analysis),
+    options: &Options,
+    watch: &Watch<'_>,
+) -> Solution {
+    let failures = Failures::default();
+    let inner = presolved.problem.as_ref();
+    if let Some(reason) = options.value_model.and_then(|kind| models::refusal(analysis, kind)) {
+        return without_point(problem, options, Status::Unsupported, reason);
+    }
     let screening = Meter::new(options.budget / 4);
-    let starts = portfolio::starts(problem, &analysis, options, &screening, &failures);
-    if let Err(message) = portfolio::check_start(problem, &starts, &failures) {
+    let starts = portfolio::starts(inner, analysis, options, &screening, &failures);
+    if let Err(message) = portfolio::check_start(inner, &starts, &failures) {
         return without_point(problem, options, Status::Numerical, message);
     }
     let budget = options.budget.saturating_sub(screening.used()) / starts.len().max(1) as u64;
+    let observer = InUserUnits { observer: watch, way: &presolved.way };
     let run = |(number, start): (usize, &Start)| {
-        portfolio::run(problem, &analysis, options, (number, start), budget, watch, &failures)
+        portfolio::run(inner, analysis, options, (number, start), budget, &observer, &failures)
     };
     let runs: Vec<Run> = evaluate::in_order(options.threads, starts.iter().enumerate().collect(), run);
-    let mut solution = select::select(problem, &analysis, options, &runs, watch, &failures);
+    let mut solution = select::select(presolved, analysis, options, &runs, watch, &failures);
     solution.work.lower_solves += screening.used();
     finish_status(&mut solution, options, &runs, watch, &failures);
     if options.global && failures.first().is_none() {
-        return global::close(problem, &analysis, options, watch, &failures, solution);
+        return global::close(presolved, analysis, options, watch, &failures, solution);
     }
     if solution.status == Status::Stuck
         && let Some(nodes) = global::no_point(problem, watch)
@@ -131,8 +169,7 @@ fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solution {
 
 /// The answer by pieces, where the problem is quadratic: if it is solved, or too large for anything else.
 fn by_pieces(
-    problem: &Problem,
-    analysis: &Analysis,
+    (presolved, analysis): (&Presolved<'_>, &Analysis),
     options: &Options,
     watch: &Watch<'_>,
     failures: &Failures,
@@ -141,25 +178,27 @@ fn by_pieces(
     if options.method.is_some() || options.value_model.is_some() || options.global {
         return None;
     }
-    let first = portfolio::first_x(problem, analysis);
+    let inner = presolved.problem.as_ref();
+    let first = portfolio::first_x(inner, analysis);
     let count = quadratic.starts(options.starts);
     let mut starts = vec![first.clone()];
     if count > 1 {
-        starts = portfolio::spread_over_x(problem, analysis, &first, count - 1, options.seed);
+        starts = portfolio::spread_over_x(inner, analysis, &first, count - 1, options.seed);
         starts.truncate(count);
     }
-    let runs = [quadratic.run(&starts, watch)];
-    let large = problem.n() + problem.m() > LARGE;
+    let observer = InUserUnits { observer: watch, way: &presolved.way };
+    let runs = [quadratic.run(&starts, &observer)];
+    let large = inner.n() + inner.m() > LARGE_QUADRATIC;
     if runs[0].candidates.is_empty() && !large {
         return None;
     }
-    let mut solution = select::select(problem, analysis, options, &runs, watch, failures);
+    let mut solution = select::select(presolved, analysis, options, &runs, watch, failures);
     finish_status(&mut solution, options, &runs, watch, failures);
     (large && solution.x.is_some() || solution.status.is_success()).then_some(solution)
 }
 
 /// Quadratic problems with more variables than this are not tried by other methods.
-const LARGE: usize = 400;
+const LARGE_QUADRATIC: usize = 400;
 
 /// What an early end, a failing user's function or a follower without answers means for the status.
 fn finish_status(solution: &mut Solution, options: &Options, runs: &[Run], watch: &Watch<'_>, failures: &Failures) {

@@ -1,8 +1,10 @@
 //! From candidates to an answer: the best one that an independent check of the follower accepts, with its certificate.
 
+use super::presolve::{IN_OTHER_UNITS, Presolved};
 use super::{Analysis, Options, models, without_point};
 use crate::certificate::{
-    FollowerCheck, ProvedGap, Verifier, check_kkt, follower_violation, jointly_feasible, variable, violation,
+    FollowerCheck, ProvedGap, Verifier, check_follower, check_kkt, follower_violation, jointly_feasible, variable,
+    violation,
 };
 use crate::lower::{LowerSolver, LowerStatus, Meter, Pool, PoolSettings, Regulariser};
 use crate::observe::Observer;
@@ -33,11 +35,18 @@ struct Checked {
     violation: f64,
     check: Option<FollowerCheck>,
     proof: ProvedGap,
+    /// What f is multiplied with for the methods.
+    lower_factor: f64,
 }
 
 impl Checked {
+    /// The gap relative to 1 + |v|, in the user's units or in those of the methods, whichever is larger.
     fn relative_gap(&self) -> f64 {
-        self.check.as_ref().map_or(f64::INFINITY, |check| check.gap / (1.0 + check.value.abs()))
+        let scale = self.lower_factor;
+        let relative = |gap: f64, value: f64| gap / (1.0 + value.abs());
+        self.check.as_ref().map_or(f64::INFINITY, |check| {
+            relative(check.gap, check.value).max(relative(scale * check.gap, scale * check.value))
+        })
     }
 
     fn converged(&self) -> bool {
@@ -52,7 +61,7 @@ impl Checked {
 
 /// Chooses the answer of a run.
 pub fn select(
-    problem: &Problem,
+    presolved: &Presolved<'_>,
     analysis: &Analysis,
     options: &Options,
     runs: &[Run],
@@ -64,10 +73,10 @@ pub fn select(
         work.lower_solves += run.lower_solves;
         work.upper_evaluations += run.upper_evaluations;
     }
-    let chooser = Chooser::new(problem, analysis, options, failures);
+    let chooser = Chooser::new(presolved, analysis, options, failures);
     let best = chooser.best(runs, &mut work);
     let Some(best) = best else {
-        let mut solution = without_point(problem, options, Status::Stuck, "no candidate could be evaluated");
+        let mut solution = without_point(presolved.user, options, Status::Stuck, "no candidate could be evaluated");
         solution.work = work;
         return solution;
     };
@@ -94,25 +103,27 @@ pub fn select(
 
 /// The certificate of a point from anywhere, as a solution without a history.
 pub fn certify(
-    problem: &Problem,
+    presolved: &Presolved<'_>,
     analysis: &Analysis,
     options: &Options,
     (x, y): (&[f64], &[f64]),
     failures: &Failures,
 ) -> Solution {
     let mut work = Work::default();
-    let chooser = Chooser::new(problem, analysis, options, failures);
+    let chooser = Chooser::new(presolved, analysis, options, failures);
     let candidate = Candidate { x: x.to_vec(), y: y.to_vec(), residual: None, source: "given" };
     let mut checked = chooser.evaluated(candidate, 0);
-    checked.check = chooser.verifier.search(x, y);
+    checked.check = chooser.search(x, y);
     work.lower_solves += checked.check.as_ref().map_or(0, |check| check.solves);
     let mut solution = chooser.describe(&checked, None, &mut work);
     solution.work = work;
     solution
 }
 
+/// Points are in the user's units, as is all that is said of them; solvers are asked in those of the methods.
 struct Chooser<'a> {
     problem: &'a Problem,
+    presolved: &'a Presolved<'a>,
     analysis: &'a Analysis,
     options: &'a Options,
     failures: &'a Failures,
@@ -120,21 +131,34 @@ struct Chooser<'a> {
 }
 
 impl<'a> Chooser<'a> {
-    fn new(problem: &'a Problem, analysis: &'a Analysis, options: &'a Options, failures: &'a Failures) -> Self {
-        let levels = &analysis.levels;
-        let mu = if levels.exact_follower.is_some() { 0.0 } else { 1e-8 };
-        let smoothing = Smoothing::new(options.smoothing, mu);
-        let verifier = Verifier::new(problem, levels, smoothing, options.seed, failures);
-        Self { problem, analysis, options, failures, verifier }
+    fn new(presolved: &'a Presolved<'a>, analysis: &'a Analysis, options: &'a Options, failures: &'a Failures) -> Self {
+        let problem = presolved.user;
+        let verifier = Verifier::new(problem, presolved.way.lower(1.0), failures);
+        Self { problem, presolved, analysis, options, failures, verifier }
     }
 }
 
 impl Chooser<'_> {
+    /// The independent search for answers of the follower.
+    fn search(&self, x: &[f64], y: &[f64]) -> Option<FollowerCheck> {
+        let levels = &self.analysis.levels;
+        let mu = if levels.exact_follower.is_some() { 0.0 } else { 1e-8 };
+        let smoothing = Smoothing::new(self.options.smoothing, mu);
+        let way = &self.presolved.way;
+        let (inner_x, inner_y) = way.enter(x, y);
+        let inner = self.presolved.problem.as_ref();
+        let found = check_follower(inner, levels, &inner_x, &inner_y, smoothing, self.options.seed, self.failures)?;
+        Some(way.leave_check(found, y))
+    }
+
     /// The accepted candidate with the least F; without one, the one that comes nearest to being accepted.
     fn best(&self, runs: &[Run], work: &mut Work) -> Option<Checked> {
         let mut queue: Vec<Checked> = Vec::new();
         for (index, run) in runs.iter().enumerate() {
-            queue.extend(run.candidates.iter().map(|candidate| self.evaluated(candidate.clone(), index)));
+            for candidate in &run.candidates {
+                let (x, y) = self.presolved.way.leave(&candidate.x, &candidate.y);
+                queue.push(self.evaluated(Candidate { x, y, ..candidate.clone() }, index));
+            }
         }
         queue.retain(|checked| checked.upper.is_finite() && !checked.violation.is_nan());
         let mut fallback: Option<Checked> = None;
@@ -142,7 +166,7 @@ impl Chooser<'_> {
             let Some(next) = next(&queue) else { break };
             let mut checked = queue.swap_remove(next);
             let (x, y) = (&checked.candidate.x, &checked.candidate.y);
-            checked.check = self.verifier.search(x, y);
+            checked.check = self.search(x, y);
             work.lower_solves += checked.check.as_ref().map_or(0, |check| check.solves);
             if checked.accepted() {
                 checked.proof = self.verifier.prove_gap(&checked.candidate.x, &checked.candidate.y);
@@ -161,8 +185,15 @@ impl Chooser<'_> {
 
     fn evaluated(&self, candidate: Candidate, run: usize) -> Checked {
         let upper = self.value(self.problem.leader(), &candidate.x, &candidate.y);
-        let violation = violation(self.problem, &candidate.x, &candidate.y, self.failures);
-        Checked { candidate, run, upper, violation, check: None, proof: ProvedGap::Unknown }
+        let mut violation = violation(self.problem, &candidate.x, &candidate.y, self.failures);
+        let way = &self.presolved.way;
+        if !way.is_identity() {
+            // Where the user's units make a tolerance loose, that of the methods counts.
+            let (x, y) = way.enter(&candidate.x, &candidate.y);
+            violation = violation.max(self::violation(&self.presolved.problem, &x, &y, self.failures));
+        }
+        let lower_factor = way.enter_lower(1.0);
+        Checked { candidate, run, upper, violation, check: None, proof: ProvedGap::Unknown, lower_factor }
     }
 
     /// The check or the proof found a better answer of the follower: with it, the same x is a candidate again.
@@ -215,8 +246,12 @@ impl Chooser<'_> {
     fn settled(&self, x: &[f64], y: &[f64]) -> Vec<f64> {
         let (_, follower, smoothing) = self.analysis.levels.exact(self.options.smoothing);
         let mut solver = LowerSolver::new(follower, self.failures, &Meter::unlimited());
-        let found = solver.solve(x, y, smoothing, &Regulariser::default());
-        if found.status == LowerStatus::Solved { found.y[..y.len()].to_vec() } else { y.to_vec() }
+        let (inner_x, inner_y) = self.presolved.way.enter(x, y);
+        let found = solver.solve(&inner_x, &inner_y, smoothing, &Regulariser::default());
+        match found.status {
+            LowerStatus::Solved => self.presolved.way.leave(&inner_x, &found.y[..y.len()]).1,
+            _ => y.to_vec(),
+        }
     }
 
     fn value(&self, side: &Side, x: &[f64], y: &[f64]) -> f64 {
@@ -339,8 +374,8 @@ impl Chooser<'_> {
     /// Violations remain: is there any point that satisfies the constraints of both levels?
     fn violated(&self, best: &Checked) -> (Status, String) {
         let remaining = format!("constraints are violated by {:.1e} (relative)", best.violation);
-        let point = (best.candidate.x.as_slice(), best.candidate.y.as_slice());
-        if jointly_feasible(&self.analysis.levels, point, self.failures) {
+        let (x, y) = self.presolved.way.enter(&best.candidate.x, &best.candidate.y);
+        if jointly_feasible(&self.analysis.levels, (&x, &y), self.failures) {
             (Status::Stuck, remaining)
         } else {
             let text = "no point satisfies the constraints of both levels, the follower's optimality left aside";
@@ -352,10 +387,16 @@ impl Chooser<'_> {
         let (x, y) = (&best.candidate.x, &best.candidate.y);
         let mut certificate = self.verifier.certificate(x, y, self.options.attitude, best.check.as_ref());
         if let Some(run) = run {
-            certificate.multipliers_by_stage.clone_from(&run.multipliers);
-            certificate.kkt = self.kkt(run, work);
+            let way = &self.presolved.way;
+            certificate.multipliers_by_stage =
+                run.multipliers.iter().map(|&(epsilon, lambda)| way.stage(epsilon, lambda)).collect();
+            // The regulariser's norm is that of the methods' units: the residuals of its programme belong to them.
+            certificate.kkt = if way.is_identity() { self.kkt(run, work) } else { None };
         }
-        let (stationarity, multipliers) = self.stationarity(best, work);
+        let (mut stationarity, multipliers) = self.stationarity(best, work);
+        if let Some(stationarity) = stationarity.as_mut().filter(|_| !self.presolved.way.is_identity()) {
+            stationarity.measure.push_str(IN_OTHER_UNITS);
+        }
         certificate.stationarity = stationarity;
         (certificate, multipliers)
     }
@@ -376,7 +417,7 @@ impl Chooser<'_> {
     /// The residual of the combined optimality system at the answer, with multipliers from a fresh lower solve.
     fn stationarity(&self, best: &Checked, work: &mut Work) -> (Option<Stationarity>, Multipliers) {
         let levels = &self.analysis.levels;
-        let (x, y) = (&best.candidate.x, &best.candidate.y);
+        let (x, y) = &self.presolved.way.enter(&best.candidate.x, &best.candidate.y);
         if let Some(found) = levels.quadratic.as_ref().and_then(|quadratic| quadratic.strong_stationarity(x, y))
             && (found.residual <= self.options.tolerance || x.len() + y.len() > LARGEST_SYSTEM / 5)
         {
@@ -388,7 +429,7 @@ impl Chooser<'_> {
             return (Some(stationarity), self.multipliers(&crate::nlp::Multipliers { bounds, rows, constraints }));
         }
         let (leader, follower, _) = levels.exact(self.options.smoothing);
-        let set = &self.problem.leader().set;
+        let set = &self.presolved.problem.leader().set;
         let (residual, measure) = if follower.branches.is_some() {
             (branch_residual(leader, follower, x, y, self.failures), "strong stationarity on the answer's branch")
         } else if reducible(leader, follower) {

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::presolve::Presolved;
 use super::{Analysis, Options, select};
 use crate::certificate::refuted_claim;
 use crate::problem::{Failures, Problem, Sense};
@@ -66,8 +67,9 @@ impl Problem {
         }
         let clock = Instant::now();
         let failures = Failures::default();
-        let analysis = Analysis::new(self);
-        let mut solution = select::certify(self, &analysis, options, (x, y), &failures);
+        let presolved = Presolved::new(self);
+        let analysis = Analysis::new(&presolved.problem);
+        let mut solution = select::certify(&presolved, &analysis, options, (x, y), &failures);
         if solution.certificate.witness.is_none()
             && let Some(witness) = wrong_claim(&solution, claims, self.leader().sense)
         {

@@ -29,7 +29,7 @@ use row::Row;
 /// What `bench` takes.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The folder; problem files in folders below it count too.
+    /// The folder; problem files (`.toml`, and `.mps` with `.aux`) in folders below it count too.
     folder: PathBuf,
     /// Seconds for each problem.
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
@@ -70,7 +70,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     collect(&arguments.folder, &mut files)?;
     files.sort();
     if files.is_empty() {
-        return Err(anyhow!("{} has no problem files (*.toml)", arguments.folder.display()).into());
+        return Err(anyhow!("{} has no problem files (*.toml, *.mps)", arguments.folder.display()).into());
     }
     let journal = Journal::open(&arguments.journal, &key(arguments), arguments.resume)?;
     let rows = solve_all(arguments, &files, journal)?;
@@ -92,7 +92,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
         let path = entry.with_context(|| format!("cannot read {}", folder.display()))?.path();
         if path.is_dir() {
             collect(&path, files)?;
-        } else if path.extension().is_some_and(|extension| extension == "toml") {
+        } else if path.extension().is_some_and(|extension| extension == "toml" || extension == "mps") {
             files.push(path);
         }
     }

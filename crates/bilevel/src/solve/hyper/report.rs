@@ -1,13 +1,14 @@
 //! The certificate of a point that a method on phi found, and the status of the run.
 
 use super::{Answer, Search};
-use crate::certificate::{BlackBoxSettings, MoreauSettings, black_box, clarke, goldstein, moreau};
+use crate::certificate::{BlackBoxSettings, MoreauSettings, black_box, clarke, goldstein, kernel_turns, moreau};
 use crate::hyper::HyperObjective;
 use crate::observe::{Observer, Stage};
 use crate::problem::{Attitude, Failures, Problem};
 use crate::set::{ConvexSet, Description, Set};
 use crate::solution::{Certificate, Rigor, Solution, Stationarity, Status};
 use crate::solve::hyper::objective::Penalised;
+use crate::solve::presolve::IN_OTHER_UNITS;
 use crate::solve::{Analysis, FollowerConvexity, select};
 use crate::upper::hyper::{Ending, MODULUS_SAFETY, Oracle, Sample};
 
@@ -75,6 +76,11 @@ pub fn report(search: &Search<'_>, phi: &Penalised<'_>, answer: &Answer, failure
         let found = stationarity(search, phi, answer);
         solution.work.certificate_evaluations = found.evaluations as u64;
         solution.certificate.stationarity = found.stationarity;
+        if let Some(stationarity) =
+            solution.certificate.stationarity.as_mut().filter(|_| !search.presolved.way.is_identity())
+        {
+            stationarity.measure.push_str(IN_OTHER_UNITS);
+        }
         remark = found.remark;
     }
     solution.work.hyper_evaluations = answer.evaluations as u64;
@@ -96,7 +102,8 @@ pub fn report(search: &Search<'_>, phi: &Penalised<'_>, answer: &Answer, failure
 fn certified(search: &Search<'_>, phi: &Penalised<'_>, best: &Sample, failures: &Failures) -> Solution {
     let fresh = phi.hyper().evaluate(&best.x, search.accuracy, Some(&best.y)).ok();
     let y = fresh.map_or_else(|| best.y.clone(), |point| point.y);
-    select::certify(search.problem, search.analysis, search.options, (&best.x, &y), failures)
+    let (x, y) = search.presolved.way.leave(&best.x, &y);
+    select::certify(search.presolved, search.analysis, search.options, (&x, &y), failures)
 }
 
 /// Whether a point with a subgradient is worse by no more than 1e-7, relative.
@@ -123,7 +130,13 @@ struct Found {
 }
 
 fn stationarity(search: &Search<'_>, phi: &Penalised<'_>, answer: &Answer) -> Found {
-    let outside = outside_theory(search.problem, search.analysis);
+    let turns = || {
+        let at = (answer.best.x.as_slice(), answer.best.y.as_slice());
+        let turns = at.1.len() == search.problem.m()
+            && kernel_turns(search.problem, &search.analysis.levels, at, search.options.seed);
+        turns.then_some("the kernel of the follower's Hessian turns with x, which is outside the theory")
+    };
+    let outside = outside_theory(search.problem, search.analysis).or_else(turns);
     let assumed = vec![if outside.is_some() { "regular answers" } else { "error bound" }.to_string()];
     let set = &search.problem.leader().set;
     let x = &answer.best.x;
@@ -218,14 +231,14 @@ fn status(search: &Search<'_>, phi: &Penalised<'_>, answer: &Answer, solution: &
         );
         return;
     }
-    let sense = search.problem.leader().sense;
+    let value = |phi: f64| search.problem.leader().sense.apply(search.presolved.way.upper(phi));
     if let Some(approach) = &answer.approach {
         solution.status = Status::NotAttained;
-        solution.infimum = Some(sense.apply(approach.infimum));
+        solution.infimum = Some(value(approach.infimum));
         solution.message = format!(
             "the worst case approaches {:.7} next to this x, but is {:.7} where it would reach it",
-            sense.apply(approach.infimum),
-            sense.apply(approach.beyond)
+            value(approach.infimum),
+            value(approach.beyond)
         );
         return;
     }
