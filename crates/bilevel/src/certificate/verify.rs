@@ -90,9 +90,7 @@ impl<'a> Verifier<'a> {
     /// ([`super::check_follower`]) found at this point.
     pub fn certificate(&self, x: &[f64], y: &[f64], attitude: Attitude, search: Option<&FollowerCheck>) -> Certificate {
         let violation = violation(self.problem, x, y, self.failures);
-        // Duality proves the gap of a convex quadratic follower; what is left for a search is how undecided it is.
-        let work = if self.levels.quadratic.is_some() { WORK / 30 } else { WORK };
-        let settings = Settings { nodes: FINAL_NODES, work, gap: GAP, ..Settings::default() };
+        let settings = Settings { nodes: FINAL_NODES, work: WORK, gap: GAP, ..Settings::default() };
         let claim = match attitude {
             Attitude::Optimistic => Claim::Optimistic,
             Attitude::Pessimistic => Claim::Pessimistic,
