@@ -86,8 +86,12 @@ impl Constrained {
         };
         let upper_exact = facts.upper.smooth || lifted.is_some();
         let upper = lifted.unwrap_or_else(|| guarded.with_objective(objective));
-        let upper_quadratic = is_quadratic(&upper);
-        let polyhedral = exact && is_quadratic(&lower) && lower.system.functions.is_empty();
+        // An epigraph form is another formula; else the form's objective is the level's own.
+        let of = |form: &Follower, own: &ObjectiveFacts| {
+            if form.is_lifted() { is_quadratic(form) } else { own.degree <= Degree::Quadratic && own.smooth }
+        };
+        let upper_quadratic = of(&upper, &facts.upper);
+        let polyhedral = exact && of(&lower, &facts.lower) && lower.system.functions.is_empty();
         Self { lower, upper, exact, polyhedral, upper_exact, upper_quadratic, guarded }
     }
 
