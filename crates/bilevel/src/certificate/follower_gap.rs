@@ -16,6 +16,8 @@ use crate::problem::{At, Failures, FunctionEvaluator, Problem};
 use crate::set::{ConvexSet, Description};
 use crate::smooth::Smoothing;
 use crate::upper::Levels;
+use crate::upper::pieces::QuadraticProblem;
+use bilevel_linalg::vector;
 
 /// What the independent solve found.
 #[derive(Clone, Debug)]
@@ -63,6 +65,11 @@ pub fn check_follower(
     }
     if let Some(composite) = &levels.follower.branches {
         return by_branches(problem, composite, x, y, failures);
+    }
+    if let Some(quadratic) = &levels.quadratic
+        && let Some(check) = by_duality(problem, quadratic, x, y, failures)
+    {
+        return Some(check);
     }
     let follower = levels.exact_follower.as_ref().unwrap_or(&levels.follower);
     let large = problem.m() > LARGE && levels.convex && levels.exact_follower.is_some();
@@ -112,6 +119,46 @@ pub fn check_follower(
     })
 }
 
+/// For a convex quadratic follower: v(x) is at least what weak duality says of the multipliers that an interior-point
+/// method ends with. `None` if they are not good enough to say anything, or the leader's set needs further variables.
+fn by_duality(
+    problem: &Problem,
+    quadratic: &QuadraticProblem,
+    x: &[f64],
+    y: &[f64],
+    failures: &Failures,
+) -> Option<FollowerCheck> {
+    let data = &quadratic.follower;
+    if data.n() != x.len() || data.m() != y.len() {
+        return None;
+    }
+    let answer = data.answer(x).filter(|answer| answer.status.is_answer())?;
+    let objective = &problem.follower().objective;
+    let mut whole = FunctionEvaluator::new(objective, problem.n(), problem.m(), failures);
+    let mut f = |y: &[f64]| whole.value(At { x, y, smoothing: Smoothing::EXACT });
+    let (own, found) = (f(y), f(&answer.y));
+    // The part of f in x alone is in f, not in the data.
+    let lower = found + (data.lower_bound(x, &answer) - data.value(x, &answer.y));
+    if found - lower > TIGHT * (1.0 + found.abs()) {
+        return None;
+    }
+    let mut nearest = answer.y.clone();
+    if distance(y, &nearest) > NEXT * (1.0 + vector::norm_inf(y)) && own - lower <= NEXT * (1.0 + own.abs()) {
+        nearest = data.answer_near(x, y, NEXT).map_or(nearest, |answer| answer.y);
+    }
+    Some(FollowerCheck {
+        gap: own - lower,
+        distance: distance(y, &nearest),
+        nearest: Some(nearest),
+        value: lower,
+        y: answer.y,
+        converged: true,
+        solves: 1,
+        by: "weak duality with an interior-point method's multipliers".to_string(),
+        unbounded: false,
+    })
+}
+
 /// Free convex followers with more variables are checked without matrices.
 const LARGE: usize = 200;
 /// The slope left, relative to 1 + the start's, of a minimiser found so.
@@ -147,6 +194,9 @@ fn without_matrices(problem: &Problem, x: &[f64], y: &[f64], seed: u64, failures
         unbounded: false,
     })
 }
+
+/// Answers that differ by more than this, relative, are looked at for the one next to y; and the weight with which.
+const NEXT: f64 = 1e-5;
 
 /// A bound on the gap, relative to 1 + |v|, from which nothing better needs to be looked for.
 const TIGHT: f64 = 1e-9;
