@@ -133,20 +133,30 @@ pub struct ByPieces {
     pub empty: bool,
 }
 
-/// The search over pieces, where the problem has such.
-pub fn by_pieces(analysis: &Analysis, options: &Options, observer: &dyn Observer) -> Option<ByPieces> {
+/// The pieces of a problem that is small and linear or convex quadratic enough to be searched over all of them.
+fn pieces(analysis: &Analysis, options: &Options) -> Option<Pieces> {
     if options.method.is_some() || options.value_model.is_some() || options.starts < 2 {
         return None;
     }
     let levels = &analysis.levels;
     let (leader, follower) = (levels.exact_leader.as_ref()?, levels.exact_follower.as_ref()?);
-    let pieces = Pieces::new(leader, follower, &analysis.bounds).filter(|_| levels.convex)?;
+    Pieces::new(leader, follower, &analysis.bounds).filter(|_| levels.convex)
+}
+
+/// Whether all pieces are searched.
+pub fn is_searched(analysis: &Analysis, options: &Options) -> bool {
+    pieces(analysis, options).is_some()
+}
+
+/// The search over pieces, where the problem has such.
+pub fn by_pieces(analysis: &Analysis, options: &Options, observer: &dyn Observer) -> Option<ByPieces> {
+    let pieces = pieces(analysis, options)?;
+    let m = analysis.levels.follower.m;
     let meter = Meter::new(options.budget / 4);
     let found = pieces.search(PIECES, &meter, &|| observer.interrupted());
     let ended = found.complete && !found.unbounded;
     let residual = ended.then_some(0.0);
-    let candidate =
-        |(x, y): (Vec<f64>, Vec<f64>)| Candidate { x, y: y[..follower.m].to_vec(), residual, source: "pieces" };
+    let candidate = |(x, y): (Vec<f64>, Vec<f64>)| Candidate { x, y: y[..m].to_vec(), residual, source: "pieces" };
     let (complete, empty) = (ended && !found.points.is_empty(), ended && found.points.is_empty());
     let candidates = found.points.into_iter().map(candidate).collect();
     let run = Run { candidates, unbounded: found.unbounded, lower_solves: meter.used(), ..Run::default() };

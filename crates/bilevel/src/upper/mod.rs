@@ -12,6 +12,7 @@
 //! branches.rs         the same branch by branch, where the follower has powers below 1
 //! basin.rs            the same on one basin of a follower that is not convex
 //! bard_moore.rs       linear and convex-quadratic followers piece by piece: branching on complementarity
+//! pieces/             convex quadratic followers of any size: descent over x from piece to piece of the answer
 //! leader.rs           Leader: the upper level as an objective, bounds and a System
 //! ```
 
@@ -23,7 +24,7 @@ pub mod hyper;
 mod implicit;
 mod leader;
 mod matrix_free;
-
+pub mod pieces;
 mod polish;
 mod programme;
 mod projected_gradient;
