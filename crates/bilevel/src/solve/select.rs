@@ -3,8 +3,8 @@
 use super::presolve::{IN_OTHER_UNITS, Presolved};
 use super::{Analysis, Options, models, without_point};
 use crate::certificate::{
-    FollowerCheck, ProvedGap, Verifier, check_follower, check_kkt, follower_violation, jointly_feasible, variable,
-    violation,
+    FollowerCheck, PointInUnits, ProvedGap, Verifier, check_follower, check_kkt, follower_violation, jointly_feasible,
+    multipliers, variable, violation,
 };
 use crate::lower::{LowerSolver, LowerStatus, Meter, Pool, PoolSettings, Regulariser};
 use crate::observe::Observer;
@@ -386,12 +386,30 @@ impl Chooser<'_> {
             // The regulariser's norm is that of the methods' units: the residuals of its programme belong to them.
             certificate.kkt = if way.is_identity() { self.kkt(run, work) } else { None };
         }
-        let (mut stationarity, multipliers) = self.stationarity(best, work);
+        let (mut stationarity, solved) = self.stationarity(best, work);
         if let Some(stationarity) = stationarity.as_mut().filter(|_| !self.presolved.way.is_identity()) {
             stationarity.measure.push_str(IN_OTHER_UNITS);
         }
         certificate.stationarity = stationarity;
-        (certificate, multipliers)
+        (certificate, self.fitted(best, solved))
+    }
+
+    /// The multipliers of both levels; `solved` are the follower's where it has an exact form that shows more than its own
+    /// formulas do.
+    fn fitted(&self, best: &Checked, solved: Multipliers) -> Multipliers {
+        if best.violation > VIOLATION {
+            return Multipliers::default();
+        }
+        let (problem, way) = (self.problem, &self.presolved.way);
+        let units = way.units(problem.n(), problem.m());
+        let (x, y) = (&best.candidate.x, &best.candidate.y);
+        let point = PointInUnits { x, y, units: (&units.0, &units.1) };
+        let mut found = multipliers(problem, point, self.options.attitude, self.failures);
+        let same = matches!(self.presolved.problem, std::borrow::Cow::Borrowed(_));
+        if found.follower.0.is_empty() && !solved.follower.0.is_empty() && same {
+            found = solved;
+        }
+        found
     }
 
     fn kkt(&self, run: &Run, work: &mut Work) -> Option<crate::solution::KktPoint> {
@@ -489,7 +507,7 @@ impl Chooser<'_> {
             };
             (constraint.label.clone(), values.iter().map(|u| side.sense.apply(-u)).collect())
         });
-        Multipliers { leader: NamedValues::default(), follower: NamedValues(named.collect()) }
+        Multipliers { follower: NamedValues(named.collect()), ..Multipliers::default() }
     }
 }
 

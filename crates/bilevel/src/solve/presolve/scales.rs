@@ -55,21 +55,39 @@ const START: f64 = 0.25;
 const SEED: u64 = 0x5ca1e;
 
 impl Scales {
-    /// The scales of a problem that needs some; `None` where everything is of moderate size, and where a function is a
-    /// user's own code.
+    /// The scales of a problem of formulas; `None` where there is nothing to do: everything is of moderate size, and no
+    /// variable is fixed.
     pub fn of(problem: &Problem) -> Option<Self> {
-        let sides = [problem.leader(), problem.follower()];
-        let mut functions = sides.iter().flat_map(|s| s.constraints.iter().map(|c| &c.function).chain([&s.objective]));
-        if functions.any(|function| function.expr().is_none()) {
-            return None;
+        let survey = Survey::new(problem);
+        let scales = survey.scales();
+        if scales.all().any(|e| e.abs() >= FINE) {
+            return Some(scales);
         }
-        let scales = Survey::new(problem).scales();
-        scales.needed().then_some(scales)
+        let fixed = survey.bounds.iter().any(|range| range.lower() == range.upper());
+        fixed.then(|| scales.none())
     }
 
-    fn needed(&self) -> bool {
+    fn all(&self) -> impl Iterator<Item = i32> + '_ {
         let rows = self.leader_rows.iter().chain(&self.follower_rows).flatten();
-        self.x.iter().chain(&self.y).chain([&self.upper, &self.lower]).chain(rows).any(|e| e.abs() >= FINE)
+        self.x.iter().chain(&self.y).chain([&self.upper, &self.lower]).chain(rows).copied()
+    }
+
+    /// Whether everything keeps its size.
+    pub fn are_none(&self) -> bool {
+        self.all().all(|e| e == 0)
+    }
+
+    /// As many scales that change nothing.
+    fn none(&self) -> Self {
+        let rows = |rows: &[Vec<i32>]| rows.iter().map(|row| vec![0; row.len()]).collect();
+        Self {
+            x: vec![0; self.x.len()],
+            y: vec![0; self.y.len()],
+            upper: 0,
+            lower: 0,
+            leader_rows: rows(&self.leader_rows),
+            follower_rows: rows(&self.follower_rows),
+        }
     }
 }
 
