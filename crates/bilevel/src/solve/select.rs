@@ -24,6 +24,9 @@ const VIOLATION: f64 = 1e-6;
 const GAP: f64 = 1e-8;
 /// Candidates checked at most.
 const CHECKS: usize = 24;
+/// Candidates looked at in place of a feasible one, and how much worse F may be, relative to 1 + its size.
+const CLEANER: usize = 4;
+const AS_GOOD: f64 = 1e-5;
 
 /// A candidate with what its check says.
 struct Checked {
@@ -79,6 +82,11 @@ pub fn select(
         return solution;
     };
     let mut solution = chooser.describe(&best, Some(&runs[best.run]), &mut work);
+    if solution.status == Status::Feasible
+        && let Some(better) = chooser.cleaner(&best, runs, &mut work)
+    {
+        solution = better;
+    }
     if !solution.status.is_success()
         && let Some(message) = chooser.falls_forever(&best, runs)
     {
@@ -179,6 +187,26 @@ impl Chooser<'_> {
             }
         }
         fallback
+    }
+
+    /// A solved point whose F is that of `best` up to what violations within the tolerance are worth: such a violation makes
+    /// F a little better, and the constraint seem inactive.
+    fn cleaner(&self, best: &Checked, runs: &[Run], work: &mut Work) -> Option<Solution> {
+        let limit = best.upper + AS_GOOD * (1.0 + best.upper.abs());
+        let all = runs.iter().enumerate().flat_map(|(index, run)| run.candidates.iter().map(move |c| (index, c)));
+        let evaluated = all.map(|(index, candidate)| {
+            let (x, y) = self.presolved.way.leave(&candidate.x, &candidate.y);
+            self.evaluated(Candidate { x, y, ..candidate.clone() }, index)
+        });
+        let mut others: Vec<Checked> =
+            evaluated.filter(|c| c.upper <= limit && c.violation < best.violation.max(f64::EPSILON)).collect();
+        others.sort_by(|a, b| a.violation.total_cmp(&b.violation));
+        others.into_iter().take(CLEANER).find_map(|mut other| {
+            other.check = self.search(&other.candidate.x, &other.candidate.y);
+            work.lower_solves += other.check.as_ref().map_or(0, |check| check.solves);
+            let solution = other.accepted().then(|| self.describe(&other, Some(&runs[other.run]), work))?;
+            (solution.status == Status::Solved).then_some(solution)
+        })
     }
 
     fn evaluated(&self, candidate: Candidate, run: usize) -> Checked {
