@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use bilevel::certificate::{self, TheorySettings};
 use bilevel::expr::structure::Convexity;
 use bilevel::problem::{Attitude, Problem, Side};
-use bilevel::solve::{Analysis, DerivativeCheck, FollowerConvexity, Options, check_derivatives};
+use bilevel::solve::{Analysis, DerivativeCheck, FollowerConvexity, Options, check_derivatives, phi_is_default};
 use bilevel::upper::Method;
 
 use super::consistency;
@@ -112,7 +112,12 @@ fn structure(out: &mut String, problem: &Problem, analysis: &Analysis) {
         Method::AugmentedLagrangian => "augmented-lagrangian: no dense matrices",
         Method::ProjectedGradient => "projected-gradient",
     };
-    line(out, "method", &format!("{method}; {model}, mu and epsilon going to 0, then the finishing step"));
+    let text = if phi_is_default(problem, analysis) {
+        format!("quasi-newton on phi_o, from many starts; where that does not end stationary, {method} with {model}")
+    } else {
+        format!("{method}; {model}, mu and epsilon going to 0, then the finishing step")
+    };
+    line(out, "method", &text);
 }
 
 /// Which theorem covers the value model, and what of it is only assumed.

@@ -54,7 +54,7 @@ pub use multipliers::{PointInUnits, multipliers};
 pub use projection::AnswerProjector;
 pub use segments::Segment;
 pub use set_smoothness::{Projection, ScaleRow, SetSmoothness, SetSmoothnessSettings, Triple, set_smoothness};
-pub use theory::{Shape, Theory, TheorySettings, theory};
+pub use theory::{Shape, Theory, TheorySettings, kernel_turns, theory};
 pub use verify::{ProvedGap, Verifier};
 pub use violation::{follower_violation, violation};
 pub use words::{refuted_claim, variable};

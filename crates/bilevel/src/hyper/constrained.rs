@@ -8,10 +8,11 @@ use bilevel_linalg::qp::{Qp, QpHessian, QpOptions, QpStatus, solve_qp};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::answers::rank_of_own;
 use super::face::{Face, OnFaceOptimum, Search, distance, optimise};
 use super::facts::{Facts, ObjectiveFacts};
 use super::functions::{Functions, sign};
-use super::null_space::minimise_lower;
+use super::null_space::minimise_lower_to;
 use super::oracle::{Slopes, subgradient};
 use super::{Answers, End, Evaluation, HyperFailure, HyperPoint, HyperSettings};
 use crate::expr::structure::{Degree, VariableBounds};
@@ -31,6 +32,10 @@ const FEASIBLE: f64 = 1e-7;
 const SAME: f64 = 1e-6;
 /// Half-width of the box around the start from which a free follower is searched.
 const RADIUS: f64 = 5.0;
+/// Gradients at the end of a descent, relative to that at 0: where a minimiser is wanted, and where only the best of several
+/// valleys is.
+const EXACT: f64 = 1e-14;
+const ROUGH: f64 = 1e-3;
 /// Smoothing level where kinks have no exact form.
 const SMOOTHED: f64 = 1e-8;
 
@@ -41,6 +46,8 @@ pub(super) struct Constrained {
     upper: Follower,
     /// Whether the follower's form is exact, or f has to be smoothed.
     exact: bool,
+    /// Whether the faces of its answers are exact: f at most quadratic in its own form, all constraints affine.
+    polyhedral: bool,
     /// Whether F's form is exact, or F has to be smoothed.
     upper_exact: bool,
     /// Whether F is quadratic in its own form.
@@ -62,9 +69,9 @@ struct Piece {
 }
 
 impl Constrained {
-    pub fn new(problem: &Problem, facts: &Facts, attitude: Attitude) -> Self {
-        let bounds = problem.variable_bounds();
-        let lifted = if facts.follower_smooth { None } else { Follower::epigraph(problem, &bounds) };
+    /// The forms that serve on a box of both levels' variables.
+    pub fn new(problem: &Problem, facts: &Facts, attitude: Attitude, bounds: &VariableBounds) -> Self {
+        let lifted = if facts.follower_smooth { None } else { Follower::epigraph(problem, bounds) };
         let exact = facts.follower_smooth || lifted.is_some();
         let lower = lifted.unwrap_or_else(|| Follower::direct(problem));
         let objective = signed(&problem.leader().objective, attitude, lower.n, lower.size());
@@ -73,16 +80,19 @@ impl Constrained {
         let guarded = if bound { lower.with_constraints(&facts.coupled) } else { lower.clone() };
         let plain = facts.follower_smooth && lower.size() == lower.m && !bound;
         let lifted = if !facts.upper.smooth && convex && plain {
-            Follower::epigraph(&problem.with_lower_objective(objective.clone()), &bounds)
+            Follower::epigraph(&problem.with_lower_objective(objective.clone()), bounds)
         } else {
             None
         };
         let upper_exact = facts.upper.smooth || lifted.is_some();
         let upper = lifted.unwrap_or_else(|| guarded.with_objective(objective));
-        let of_form = VariableBounds::unbounded(upper.n, upper.size());
-        let form = ObjectiveFacts::new(&upper.objective, &of_form);
-        let upper_quadratic = form.degree <= Degree::Quadratic && form.smooth;
-        Self { lower, upper, exact, upper_exact, upper_quadratic, guarded }
+        // An epigraph form is another formula; else the form's objective is the level's own.
+        let of = |form: &Follower, own: &ObjectiveFacts| {
+            if form.is_lifted() { is_quadratic(form) } else { own.degree <= Degree::Quadratic && own.smooth }
+        };
+        let upper_quadratic = of(&upper, &facts.upper);
+        let polyhedral = exact && of(&lower, &facts.lower) && lower.system.functions.is_empty();
+        Self { lower, upper, exact, polyhedral, upper_exact, upper_quadratic, guarded }
     }
 
     /// φ at x.
@@ -127,7 +137,7 @@ impl Constrained {
         if pieces.is_empty() {
             return Err(HyperFailure::NoAnswer);
         }
-        let answers = describe(&pieces, facts);
+        let answers = describe(&pieces, facts.free && !self.lower.is_lifted());
         let all_global = pieces.iter().all(|piece| piece.global);
         let best = pieces.into_iter().min_by(|a, b| a.value.total_cmp(&b.value));
         let best = best.filter(|b| b.value.is_finite()).ok_or_else(|| not_a_number(&failures))?;
@@ -155,7 +165,7 @@ impl Constrained {
 
     /// The minimiser of a convex quadratic follower with affine constraints; `None` for others.
     fn programme(&self, facts: &Facts, x: &[f64], failures: &Failures) -> Option<Result<LowerSolution, HyperFailure>> {
-        let hessian = facts.lower.hessian.as_ref().filter(|_| facts.follower_convex)?;
+        let hessian = facts.lower.hessian().filter(|_| facts.follower_convex)?;
         if self.lower.is_lifted() || self.lower.size() != hessian.rows() || !self.lower.system.functions.is_empty() {
             return None;
         }
@@ -212,7 +222,7 @@ impl Constrained {
         let starts = PoolSettings { first_starts: settings.starts.max(1), ..PoolSettings::default() };
         let mut pool = Pool::new(starts, settings.seed, &[start.to_vec()]);
         let mut found = if facts.free && facts.lower.smooth && self.lower.size() == self.lower.m {
-            free_minimisers(problem, x, start, settings)?
+            free_minimisers(problem, x, start, (settings, EXACT))?
         } else {
             pool.minimise(&mut solver, x, smoothing).map_err(|status| failure(status, failures))?
         };
@@ -230,23 +240,35 @@ impl Constrained {
     }
 }
 
-/// Local minimisers of a free smooth follower, best first: descents from `start` and from random points around it.
-fn free_minimisers(
+/// The best minimiser found of a free smooth follower, roughly.
+pub(super) fn best_minimiser(
     problem: &Problem,
     x: &[f64],
     start: &[f64],
     settings: &HyperSettings,
+) -> Result<Option<Vec<f64>>, HyperFailure> {
+    Ok(free_minimisers(problem, x, start, (settings, ROUGH))?.into_iter().next().map(|best| best.y))
+}
+
+/// Local minimisers of a free smooth follower, best first: descents from `start` and from random points around it, every
+/// second one opposite to the one before.
+fn free_minimisers(
+    problem: &Problem,
+    x: &[f64],
+    start: &[f64],
+    (settings, relative): (&HyperSettings, f64),
 ) -> Result<Vec<LowerSolution>, HyperFailure> {
     let mut functions = Functions::new(problem, Attitude::Optimistic, x);
     let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
     let mut found = Vec::with_capacity(settings.starts + 1);
+    let mut offset = vec![0.0; start.len()];
     for k in 0..=settings.starts {
-        let mut around = |v: &f64| {
+        for (o, v) in offset.iter_mut().zip(start) {
             let radius = RADIUS.max(2.0 * v.abs());
-            if k == 0 { *v } else { v + rng.random_range(-radius..radius) }
-        };
-        let mut y: Vec<f64> = start.iter().map(&mut around).collect();
-        minimise_lower(&mut functions, &mut y)?;
+            *o = if k % 2 == 0 { -*o } else { rng.random_range(-radius..radius) };
+        }
+        let mut y: Vec<f64> = start.iter().zip(&offset).map(|(v, o)| v + o).collect();
+        minimise_lower_to(&mut functions, &mut y, relative)?;
         let value = functions.lower(&y);
         let none = Vec::new;
         let multipliers = Multipliers { bounds: vec![0.0; y.len()], rows: none(), constraints: none() };
@@ -255,6 +277,12 @@ fn free_minimisers(
     }
     found.sort_by(|a, b| a.value.total_cmp(&b.value));
     Ok(found)
+}
+
+/// Whether the objective is at most quadratic in ỹ.
+fn is_quadratic(form: &Follower) -> bool {
+    let facts = ObjectiveFacts::new(&form.objective, &VariableBounds::unbounded(form.n, form.size()));
+    facts.degree <= Degree::Quadratic && facts.smooth
 }
 
 /// sign * F as a function of (x, ỹ).
@@ -279,9 +307,10 @@ impl Constrained {
         (facts, sign): (&Facts, f64),
         settings: &HyperSettings,
     ) -> Result<Piece, HyperFailure> {
-        let (dimension, certain) = (face.dimension(), face.certain);
+        // Auxiliary variables do not count.
+        let (dimension, certain) = (rank_of_own(&face.basis, self.lower.m), face.certain);
         let mut piece = Piece { value: f64::NAN, y: face.base.clone(), dimension, global: true, certain, index: 0 };
-        if dimension == 0 {
+        if face.dimension() == 0 {
             upper.fix(x, Smoothing::EXACT, &Regulariser::default());
             let size = 1.0 + piece.y.iter().fold(0.0, |a: f64, v| a.max(v.abs()));
             let y = self.upper.extend(x, &piece.y);
@@ -293,8 +322,8 @@ impl Constrained {
         let search = Search { quadratic: self.upper_quadratic, convex, starts, seed };
         let found = match self.least(face, x, upper, search) {
             Ok(found) => found,
-            // Without limit on the face; whether the face is S(x) so far out is known where f is quadratic.
-            Err(HyperFailure::Infinite) if facts.lower.degree > Degree::Quadratic => {
+            // Without limit on the face; whether the face is S(x) so far out is known where it is exact.
+            Err(HyperFailure::Infinite) if !self.polyhedral => {
                 return Err(HyperFailure::Numerical("F seems unbounded on the follower's answers".into()));
             }
             Err(other) => return Err(other),
@@ -364,13 +393,13 @@ fn step_back(piece: &mut Piece, face: &Face, lower: &mut FollowerProgram<'_>, le
     }
 }
 
-fn describe(pieces: &[Piece], facts: &Facts) -> Answers {
+fn describe(pieces: &[Piece], affine: bool) -> Answers {
     if pieces.iter().any(|piece| !piece.certain) {
         return Answers::Undecided;
     }
     match pieces {
         [piece] if piece.dimension == 0 => Answers::Unique,
-        [piece] if facts.free => Answers::Affine { dimension: piece.dimension },
+        [piece] if affine => Answers::Affine { dimension: piece.dimension },
         [piece] => Answers::Face { dimension: piece.dimension },
         _ if pieces.iter().all(|piece| piece.dimension == 0) => Answers::Isolated { count: pieces.len() },
         _ => Answers::Undecided,

@@ -1,7 +1,10 @@
 //! Unconstrained minimisation of a smooth function by truncated Newton steps in a trust region (Steihaug 1983; Nocedal &
-//! Wright, *Numerical Optimization*, algorithms 4.1 and 7.2). Second derivatives enter as products only.
+//! Wright, *Numerical Optimization*, algorithms 4.1 and 7.2). Second derivatives enter as products only. Where the model has
+//! no curvature along its step, the pieces further out are tried first (`pieces`).
 
 use bilevel_linalg::vector::{add_scaled, axpy, dot, norm2};
+
+use super::pieces::Pieces;
 
 /// A function of z with first derivatives and Hessian products.
 pub(super) trait SmoothFunction {
@@ -48,6 +51,8 @@ pub(super) struct Limits {
 const FAR: f64 = 1e9;
 /// Rounding of a value, relative to its size.
 const NOISE: f64 = 1e-14;
+/// Curvature along a step below this, relative to the largest met on the way, is a lack of curvature.
+const FLAT: f64 = 1e-3;
 
 /// Minimises from `z`, which becomes the best point found.
 pub(super) fn descend(function: &mut dyn SmoothFunction, z: &mut [f64], limits: Limits) -> Descent {
@@ -60,6 +65,7 @@ pub(super) fn descend(function: &mut dyn SmoothFunction, z: &mut [f64], limits: 
     function.gradient(z, &mut gradient);
     let mut size = norm2(&gradient);
     let first = size;
+    let mut pieces = Some(Pieces::new(d));
     for _ in 0..limits.iterations {
         if !(value.is_finite() && size.is_finite()) {
             return Descent { value, end: if value == f64::NEG_INFINITY { End::Unbounded } else { End::Numerical } };
@@ -69,6 +75,15 @@ pub(super) fn descend(function: &mut dyn SmoothFunction, z: &mut [f64], limits: 
         }
         let forcing = (size / first).sqrt().min(0.1);
         step.truncated(function, z, &gradient, forcing * size, radius);
+        if let Some(outer) = pieces.as_mut().filter(|_| step.flat) {
+            if let Some(lower) = outer.step(function, z, value, &gradient) {
+                z.copy_from_slice(&outer.end);
+                function.gradient(z, &mut gradient);
+                (value, size) = (lower, norm2(&gradient));
+                continue;
+            }
+            pieces = None;
+        }
         add_scaled(z, 1.0, &step.p, &mut trial);
         let new = function.value(&trial);
         let noise = NOISE * (1.0 + value.abs());
@@ -111,12 +126,22 @@ struct Step {
     direction: Vec<f64>,
     product: Vec<f64>,
     predicted: f64,
+    /// Whether it ends at the boundary for lack of curvature.
+    flat: bool,
 }
 
 impl Step {
     fn new(d: usize) -> Self {
         let zeros = || vec![0.0; d];
-        Self { p: zeros(), bent: zeros(), residual: zeros(), direction: zeros(), product: zeros(), predicted: 0.0 }
+        Self {
+            p: zeros(),
+            bent: zeros(),
+            residual: zeros(),
+            direction: zeros(),
+            product: zeros(),
+            predicted: 0.0,
+            flat: false,
+        }
     }
 
     /// Minimises the quadratic model by conjugate gradients, up to the trust region's boundary.
@@ -124,13 +149,16 @@ impl Step {
         let d = z.len();
         self.p.fill(0.0);
         self.bent.fill(0.0);
+        self.flat = false;
         for ((r, s), g) in self.residual.iter_mut().zip(&mut self.direction).zip(g) {
             (*r, *s) = (-g, -g);
         }
         let mut square = dot(&self.residual, &self.residual);
+        let mut stiffest: f64 = 0.0;
         for _ in 0..2 * d + 10 {
             function.product(z, &self.direction, &mut self.product);
             let curvature = dot(&self.direction, &self.product);
+            stiffest = stiffest.max(norm2(&self.product) / norm2(&self.direction));
             let length = dot(&self.direction, &self.direction);
             let to_boundary = boundary(&self.p, &self.direction, radius);
             // Curvature at the level of rounding counts as none: the boundary is the better guess.
@@ -139,6 +167,7 @@ impl Step {
             axpy(alpha, &self.direction, &mut self.p);
             axpy(alpha, &self.product, &mut self.bent);
             if flat || alpha >= to_boundary {
+                self.flat = curvature.abs() <= FLAT * stiffest * length;
                 break;
             }
             axpy(-alpha, &self.product, &mut self.residual);
@@ -223,6 +252,22 @@ mod tests {
         assert_eq!(found.end, End::Converged);
         for (z, c) in z.iter().zip(&c) {
             assert!((z + c.signum() + c / 2.0).abs() < 1e-10, "{z} {c}");
+        }
+    }
+
+    /// Slopes of very different sizes: pieces are not crossed one by one, which takes hundreds of iterations.
+    #[test]
+    fn many_flat_pieces_at_once() {
+        for scale in [1.0, 1e-3, 1e-6] {
+            let c: Vec<f64> = (0..60).map(|j| scale * f64::from(j % 7 - 3) * 0.1f64.powi(j % 5)).collect();
+            for start in [0.0, 1.0, -1.0] {
+                let mut z = vec![start; 60];
+                let found = descend(&mut Wells(c.clone()), &mut z, Limits { gradient: 1e-14, iterations: 12 });
+                assert_eq!(found.end, End::Converged, "{scale}");
+                for (z, c) in z.iter().zip(&c).filter(|(_, c)| **c != 0.0) {
+                    assert!((z + c.signum() + c / 2.0).abs() < 1e-8, "{scale}: {z} {c}");
+                }
+            }
         }
     }
 

@@ -13,7 +13,7 @@
 //! to the answer chosen. A nonconvex follower has one such piece for each of its global minimisers.
 
 use bilevel_linalg::qp::{Qp, QpHessian, QpOptions, QpStatus, solve_qp};
-use bilevel_linalg::vector::{norm2, sub};
+use bilevel_linalg::vector::{norm_inf, norm2, sub};
 use bilevel_linalg::{Csr, Dense, Svd};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -28,6 +28,8 @@ use crate::nlp::{self, Frame, Nlp, interior_point};
 const STRONG: f64 = 1e-7;
 /// Rows of (W; J_s) with smaller singular values, relative to the largest, depend on the others.
 const DEPENDENT: f64 = 1e-9;
+/// Coordinates beyond this, relative to 1 + the size of ȳ, have left for infinity.
+const FAR: f64 = 1e7;
 /// Rows of a constraint on z shorter than this do not move with z.
 const UNMOVED: f64 = 1e-10;
 
@@ -214,7 +216,7 @@ impl<'p, 'a> OnFace<'p, 'a> {
 }
 
 /// The constraints on z; rounding at ȳ does not make z = 0 violate them.
-fn moved_frame(frame: &Frame, face: &Face, constant: &[f64]) -> Frame {
+pub(super) fn moved_frame(frame: &Frame, face: &Face, constant: &[f64]) -> Frame {
     let k = face.dimension();
     let base = &face.base;
     let (mut triplets, mut row_lower, mut row_upper) = (Vec::new(), Vec::new(), Vec::new());
@@ -380,7 +382,16 @@ fn programme(on_face: &mut OnFace<'_, '_>, origin: &[f64]) -> Option<Result<OnFa
     if spectrum.negative {
         return None;
     }
-    let solution = solve_linear_quadratic(&on_face.frame, QpHessian::Dense(&hessian), &linear)?;
+    let mut solution = solve_linear_quadratic(&on_face.frame, QpHessian::Dense(&hessian), &linear)?;
+    if solution.0 == QpStatus::Unbounded {
+        // Badly scaled rows can look so: a minimum must lie on the walls of a very large box, too.
+        let far = FAR * (1.0 + norm2(&on_face.face.base));
+        let boxed = Frame { lower: vec![-far; k], upper: vec![far; k], ..on_face.frame.clone() };
+        solution = match solve_linear_quadratic(&boxed, QpHessian::Dense(&hessian), &linear) {
+            Some((QpStatus::Solved, z)) if norm_inf(&z) < 0.5 * far => (QpStatus::Solved, z),
+            _ => solution,
+        };
+    }
     match solution.0 {
         QpStatus::Unbounded => Some(Err(HyperFailure::Infinite)),
         QpStatus::Solved => {

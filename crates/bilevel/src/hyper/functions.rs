@@ -11,6 +11,7 @@ pub(super) struct Functions<'a> {
     lower: FunctionEvaluator<'a>,
     failures: Failures,
     x: &'a [f64],
+    m: usize,
     sign: f64,
     /// Gradients of f and of F in y, Hessian products included: the unit in which methods are compared.
     pub gradients: u64,
@@ -33,6 +34,7 @@ impl<'a> Functions<'a> {
             upper: evaluator(&problem.leader().objective),
             lower: evaluator(&problem.follower().objective),
             x,
+            m: problem.m(),
             sign: sign(attitude),
             gradients: 0,
             failures,
@@ -47,6 +49,11 @@ impl<'a> Functions<'a> {
     /// The sign with which F is minimised.
     pub fn sign(&self) -> f64 {
         self.sign
+    }
+
+    /// m, the number of the follower's variables.
+    pub fn followers(&self) -> usize {
+        self.m
     }
 
     /// n, the number of the leader's variables.

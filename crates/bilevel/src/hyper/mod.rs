@@ -13,6 +13,7 @@
 //! null_space.rs   f quadratic in y, follower free: S(x) is affine
 //! constrained.rs  followers with constraints, sets, several answers: minimisers, then the best answer on each face
 //! face.rs         the answers near one minimiser as a polyhedron, and F on it
+//! answers.rs      what S(x) looks like, whatever F is
 //! eta.rs          the same for a follower who takes any answer within eta of the best
 //! user.rs         UserHyper: a user's own function of x
 //! krylov.rs       free quadratic followers with thousands of variables, by Hessian products alone
@@ -22,8 +23,10 @@
 //! oracle.rs       a subgradient of phi with constraints
 //! custom.rs       a user's objective with its sign turned
 //! descent.rs      trust-region Newton method for what is left of F on S(x)
+//! pieces.rs       a step for functions made of quadratic pieces
 //! ```
 
+mod answers;
 pub mod baseline;
 mod constrained;
 mod custom;
@@ -38,6 +41,7 @@ mod krylov;
 mod null_space;
 mod oracle;
 mod penalty;
+mod pieces;
 mod route;
 mod spectrum;
 mod squares;

@@ -100,6 +100,10 @@ pub(super) trait Split {
     fn nullity(&self) -> usize;
     /// Whether the rank is clear.
     fn is_certain(&self) -> bool;
+    /// Whether the smallest positive eigenvalue is known to rounding, not only estimated.
+    fn is_exact(&self) -> bool {
+        true
+    }
 }
 
 impl Split for Spectrum {
@@ -126,8 +130,8 @@ impl Split for Spectrum {
 
 impl NullSpace {
     pub fn new(facts: &Facts, attitude: Attitude) -> Self {
-        let answers = facts.lower.hessian.as_ref().and_then(Kernel::new);
-        let reduced = match (&answers, &facts.upper.hessian) {
+        let answers = facts.lower.hessian().and_then(Kernel::new);
+        let reduced = match (&answers, facts.upper.hessian()) {
             (Some(kernel), Some(hessian)) => Reduced::new(hessian, sign(attitude), &kernel.basis),
             _ => None,
         };
@@ -167,6 +171,38 @@ impl NullSpace {
             }
             y = optimum.y;
         }
+    }
+
+    /// S(x) by itself: its dimension, and one of its points.
+    pub fn answers(
+        &self,
+        functions: &mut Functions<'_>,
+        facts: &Facts,
+        mut y: Vec<f64>,
+    ) -> Result<(Answers, Vec<f64>), HyperFailure> {
+        let quadratic = facts.lower.degree <= Degree::Quadratic;
+        if !quadratic {
+            minimise_lower(functions, &mut y)?;
+        }
+        let kernel = self.kernel(functions, &y)?;
+        if kernel.spectrum.negative {
+            return Err(HyperFailure::FollowerUnbounded);
+        }
+        let mut settled = project(functions, &kernel.spectrum, &mut y, quadratic)?;
+        // Where f is not quadratic the kernel at one point shows S(x) only if f's gradient vanishes along it.
+        for k in 0..if quadratic { 0 } else { kernel.basis.rows() } {
+            for step in [1.0 + norm2(&y), -1.0 - norm2(&y)] {
+                let mut moved = y.clone();
+                axpy(step, kernel.basis.row(k), &mut moved);
+                settled &= vanishes(functions, &kernel.spectrum, &moved, 0.0)?;
+            }
+        }
+        let answers = match (kernel.spectrum.certain && settled, kernel.spectrum.nullity()) {
+            (false, _) => Answers::Undecided,
+            (true, 0) => Answers::Unique,
+            (true, dimension) => Answers::Affine { dimension },
+        };
+        Ok((answers, y))
     }
 
     fn kernel(&self, functions: &mut Functions<'_>, y: &[f64]) -> Result<Cow<'_, Kernel>, HyperFailure> {
@@ -215,9 +251,18 @@ const ROUNDS: usize = 6;
 
 /// Descends to a minimiser of f.
 pub(super) fn minimise_lower(functions: &mut Functions<'_>, y: &mut [f64]) -> Result<(), HyperFailure> {
+    minimise_lower_to(functions, y, 1e-14)
+}
+
+/// Descends until f's gradient is this short, relative to that at 0.
+pub(super) fn minimise_lower_to(
+    functions: &mut Functions<'_>,
+    y: &mut [f64],
+    relative: f64,
+) -> Result<(), HyperFailure> {
     let mut gradient = vec![0.0; y.len()];
     functions.lower_gradient(&vec![0.0; y.len()], &mut gradient);
-    let limits = Limits { gradient: 1e-14 * norm2(&gradient), iterations: 500 };
+    let limits = Limits { gradient: relative * norm2(&gradient), iterations: 500 };
     match descend(&mut Lower(functions), y, limits).end {
         descent::End::Unbounded => Err(HyperFailure::FollowerUnbounded),
         descent::End::Numerical => Err(not_a_number(functions)),
@@ -263,18 +308,23 @@ fn project(
         spectrum.pseudo_solve(&gradient, &mut step);
         axpy(-1.0, &step, y);
     }
-    let before = norm2(&gradient);
+    let before = if quadratic { norm2(&gradient) } else { 0.0 };
+    // What is left lies in ker H: f falls along it for ever, unless it is rounding error.
+    let vanishes = vanishes(functions, spectrum, y, before)?;
+    if quadratic && !vanishes { Err(HyperFailure::FollowerUnbounded) } else { Ok(vanishes) }
+}
+
+/// Whether f's gradient at y is rounding error, against its terms and what it was `before`.
+fn vanishes(functions: &mut Functions<'_>, spectrum: &Spectrum, y: &[f64], before: f64) -> Result<bool, HyperFailure> {
+    let mut gradient = vec![0.0; y.len()];
     functions.lower_gradient(y, &mut gradient);
     let left = norm2(&gradient);
     if !left.is_finite() {
         return Err(not_a_number(functions));
     }
-    // What is left lies in ker H: f falls along it for ever, unless it is rounding error.
-    let mut slope = vec![0.0; y.len()];
-    functions.lower_gradient(&vec![0.0; y.len()], &mut slope);
-    let scale = norm2(&slope) + spectrum.largest() * norm2(y) + if quadratic { before } else { 0.0 };
-    let vanishes = left <= INCONSISTENT * scale;
-    if quadratic && !vanishes { Err(HyperFailure::FollowerUnbounded) } else { Ok(vanishes) }
+    functions.lower_gradient(&vec![0.0; y.len()], &mut gradient);
+    let scale = norm2(&gradient) + spectrum.largest() * norm2(y) + before;
+    Ok(left <= INCONSISTENT * scale)
 }
 
 /// A gradient of f on what should be S(x) larger than this, relative to its terms, is not rounding.
@@ -421,7 +471,10 @@ pub(super) fn finish(
     };
     let certain = spectrum.is_certain() && affine;
     let rigor = |end_known: bool| match (end_known, certain) {
-        (true, true) => Rigor::Conditional(vec!["rank".into(), "rounding".into()]),
+        (true, true) => {
+            let on = ["rank", "rounding", "tau"];
+            Rigor::Conditional(on[..if spectrum.is_exact() { 2 } else { 3 }].iter().map(|on| on.to_string()).collect())
+        }
         _ => Rigor::Estimated,
     };
     // Without curvature bounds of F the second-order term is not there: an estimate.
@@ -440,7 +493,12 @@ pub(super) fn finish(
 }
 
 /// ∇ₓF − ∇²ₓ_y f (∇²_yy f)⁺ ∇_y F at (x, y); `slope` is sign * ∇_y F.
-fn oracle(functions: &mut Functions<'_>, spectrum: &dyn Split, y: &[f64], slope: &[f64]) -> Option<Vec<f64>> {
+pub(super) fn oracle(
+    functions: &mut Functions<'_>,
+    spectrum: &dyn Split,
+    y: &[f64],
+    slope: &[f64],
+) -> Option<Vec<f64>> {
     let n = functions.leaders();
     let (mut adjoint, mut mixed, mut out) = (vec![0.0; y.len()], vec![0.0; n], vec![0.0; n]);
     spectrum.pseudo_solve(slope, &mut adjoint);
@@ -464,7 +522,7 @@ mod tests {
     #[test]
     fn value_subgradient_and_answer_in_closed_form() {
         for kind in [Kind::Wells, Kind::Waves, Kind::Phases] {
-            for (n, seeds) in [(2, 20), (10, 5)] {
+            for (n, seeds) in [(1, 5), (2, 20), (5, 5), (10, 5), (25, 2)] {
                 for seed in 0..seeds {
                     let instance = Instance::new(kind, n, seed);
                     let hyper = Hyper::new(&instance.problem, instance.attitude, &HyperSettings::default());

@@ -25,8 +25,9 @@ use crate::solution::Rigor;
 
 /// The weights s of F, from the first on, relative to the scale of f against F.
 const WEIGHTS: [f64; 4] = [1e-1, 1e-2, 1e-3, 1e-4];
-/// Residual of the solves, relative to the gradient.
+/// Residual of the solves, relative to the gradient, for the highest and the lowest accuracy.
 const TOLERANCE: f64 = 1e-12;
+const COARSE: f64 = 1e-8;
 /// Most iterations of one solve.
 const ITERATIONS: usize = 20_000;
 /// Each weight lowers the error of the estimate about a hundredfold: stop when two estimates agree to this.
@@ -91,7 +92,7 @@ pub(super) struct PathPoint {
     pub estimate: f64,
 }
 
-/// Follows the path from `start` until two estimates agree; `watch` sees every point and may stop it.
+/// Follows the path from `start` until two estimates agree to `accuracy`; `watch` sees every point and may stop it.
 ///
 /// # Errors
 /// An unbounded or failing f, F unbounded over S(x).
@@ -99,10 +100,12 @@ pub(super) fn path(
     functions: &mut Functions<'_>,
     set: &Set,
     start: &[f64],
+    accuracy: f64,
     watch: &mut dyn FnMut(&PathPoint, u64) -> bool,
 ) -> Result<(Vec<f64>, Vec<PathPoint>), HyperFailure> {
     let m = start.len();
-    let settings = Settings { tolerance: TOLERANCE, max_iterations: ITERATIONS };
+    let relative = accuracy / (1.0 + functions.upper(start).abs());
+    let settings = Settings { tolerance: (1e-6 * relative).clamp(TOLERANCE, COARSE), max_iterations: ITERATIONS };
     let bottom = accelerated::minimise(&mut Weighted::new(functions, 1.0, 0.0, m), set, start, &settings);
     if bottom.unbounded {
         return Err(HyperFailure::FollowerUnbounded);
@@ -126,8 +129,8 @@ pub(super) fn path(
         let estimate = 2.0 * bound - functions.upper(&y);
         points.push(PathPoint { s, y: y.clone(), bound, estimate });
         let point = &points[points.len() - 1];
-        let agreed =
-            points.len() > 1 && (points[points.len() - 2].estimate - estimate).abs() <= AGREED * (1.0 + estimate.abs());
+        let enough = accuracy.max(AGREED * (1.0 + estimate.abs()));
+        let agreed = points.len() > 1 && (points[points.len() - 2].estimate - estimate).abs() <= enough;
         if agreed || !watch(point, functions.gradients) {
             break;
         }
@@ -140,8 +143,13 @@ fn numerical(functions: &Functions<'_>) -> HyperFailure {
 }
 
 /// φ by the path, for convex f and convex sign * F over a set.
-pub(super) fn evaluate(functions: &mut Functions<'_>, set: &Set, start: &[f64]) -> Result<Evaluation, HyperFailure> {
-    let (bottom, points) = path(functions, set, start, &mut |_, _| true)?;
+pub(super) fn evaluate(
+    functions: &mut Functions<'_>,
+    set: &Set,
+    start: &[f64],
+    accuracy: f64,
+) -> Result<Evaluation, HyperFailure> {
+    let (bottom, points) = path(functions, set, start, accuracy, &mut |_, _| true)?;
     let last = points.last().ok_or_else(|| numerical(functions))?;
     let before = if points.len() > 1 { points[points.len() - 2].estimate } else { last.bound };
     let error = (last.estimate - before).abs() + 1e-9 * (1.0 + last.estimate.abs());

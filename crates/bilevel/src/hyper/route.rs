@@ -1,6 +1,6 @@
 //! The problem's own phi: looks at the structure once, chooses how to evaluate, and says which way it took.
 
-use super::constrained::Constrained;
+use super::constrained::{Constrained, best_minimiser};
 use super::factored::{Factored, Outcome};
 use super::facts::Facts;
 use super::functions::{Functions, sign};
@@ -8,7 +8,7 @@ use super::krylov;
 use super::null_space::NullSpace;
 use super::penalty;
 use super::{End, HyperFailure, HyperObjective, HyperPoint};
-use crate::expr::structure::Degree;
+use crate::expr::structure::{Degree, VariableBounds};
 use crate::problem::{Attitude, Problem};
 
 /// Followers over a set alone with more variables are solved without matrices where that is possible.
@@ -113,18 +113,28 @@ pub struct Hyper {
 impl Hyper {
     /// The hyper-objective of `problem` for an attitude.
     pub fn new(problem: &Problem, attitude: Attitude, settings: &HyperSettings) -> Self {
-        let facts = Facts::new(problem);
+        Self::within(problem, attitude, settings, &problem.variable_bounds())
+    }
+
+    /// The same for this x alone, about which the rules for formulas may know more.
+    pub fn at(problem: &Problem, attitude: Attitude, settings: &HyperSettings, x: &[f64]) -> Self {
+        Self::within(problem, attitude, settings, &problem.variable_bounds().with_leader_at(x))
+    }
+
+    fn within(problem: &Problem, attitude: Attitude, settings: &HyperSettings, bounds: &VariableBounds) -> Self {
+        let facts = Facts::new(problem, bounds);
         let settled = facts.lower.degree <= Degree::Quadratic || facts.lower.curvature.is_convex();
         let bound = attitude == Attitude::Optimistic && !facts.coupled.is_empty();
         let affine = facts.free && facts.lower.smooth && settled && settings.eta <= 0.0 && !bound;
-        let factored = if affine { Factored::new(problem, &facts, attitude) } else { None };
+        let boxed = facts.bounded && facts.lower.smooth && settings.eta <= 0.0 && !bound;
+        let factored = if affine || boxed { Factored::new(problem, &facts, attitude) } else { None };
         let null_space = affine.then(|| match factored {
             // The fallback of a large follower: nothing is worth computing ahead.
             Some(_) => NullSpace::default(),
             None if problem.m() > LARGEST_DENSE => NullSpace::default(),
             None => NullSpace::new(&facts, attitude),
         });
-        let constrained = Constrained::new(problem, &facts, attitude);
+        let constrained = Constrained::new(problem, &facts, attitude, bounds);
         Self { problem: problem.clone(), attitude, settings: *settings, facts, factored, null_space, constrained }
     }
 
@@ -138,25 +148,16 @@ impl Hyper {
     ///
     /// # Errors
     /// Why there is no value; vectors of wrong lengths.
-    pub fn evaluate_in_full(
-        &self,
-        x: &[f64],
-        _accuracy: f64,
-        warm: Option<&[f64]>,
-    ) -> Result<Evaluation, HyperFailure> {
+    pub fn evaluate_in_full(&self, x: &[f64], accuracy: f64, warm: Option<&[f64]>) -> Result<Evaluation, HyperFailure> {
         let (n, m) = (self.problem.n(), self.problem.m());
-        let warm = warm.filter(|y| y.len() == m && y.iter().all(|v| v.is_finite()));
         if x.len() != n {
             return Err(HyperFailure::Numerical(format!("x has {} entries, the leader has {n}", x.len())));
         }
-        let start = match (warm, self.problem.start()) {
-            (Some(y), _) | (None, Some((_, y))) => y.to_vec(),
-            (None, None) => vec![0.0; m],
-        };
+        let start = self.start(warm);
         let mut kinked = false;
         if let Some(route) = &self.factored {
             let mut functions = Functions::new(&self.problem, self.attitude, x);
-            match route.evaluate(&mut functions, &self.facts, (x, &start))? {
+            match route.evaluate(&mut functions, &self.facts, (x, &start), accuracy)? {
                 Outcome::Found(evaluation) => return Ok(*evaluation),
                 Outcome::Kink => kinked = true,
                 Outcome::Unclear => {}
@@ -164,11 +165,8 @@ impl Hyper {
         }
         let large = m > LARGE && self.problem.follower().constraints.is_empty() && self.settings.eta <= 0.0;
         let by_penalty = large && penalty::applies(&self.facts, self.attitude) && self.facts.coupled.is_empty();
-        if by_penalty && self.facts.lower.degree > Degree::Quadratic {
-            return self.by_penalty(x, &start);
-        }
-        if m > LARGEST_DENSE
-            && let Some(evaluation) = self.without_matrices(x, &start, by_penalty)?
+        if (m > LARGEST_DENSE || (large && self.facts.lower.degree > Degree::Quadratic))
+            && let Some(evaluation) = self.without_matrices(x, &start, (by_penalty, accuracy))?
         {
             return Ok(evaluation);
         }
@@ -184,28 +182,69 @@ impl Hyper {
             return route.rational(&self.problem, self.attitude, &self.facts, &self.settings, at);
         }
         if by_penalty {
-            return self.by_penalty(x, &start);
+            return self.by_penalty(x, &start, accuracy);
         }
         route.evaluate(&self.problem, self.attitude, &self.facts, &self.settings, at)
     }
 }
 
 impl Hyper {
-    /// Followers too large for a dense Hessian, where both levels are smooth and convex.
-    fn without_matrices(&self, x: &[f64], start: &[f64], penalty: bool) -> Result<Option<Evaluation>, HyperFailure> {
-        let quadratic = self.null_space.is_some() && self.facts.lower.degree <= Degree::Quadratic;
-        if quadratic && self.facts.lower.curvature.is_convex() && self.facts.upper.is_convex(sign(self.attitude)) {
+    /// What S(x) looks like whatever F is, and one of its points: looked at more closely than in an evaluation, and the
+    /// leader's constraints do not count. `None` for followers that are too large for that.
+    ///
+    /// # Errors
+    /// Why S(x) is empty or not found.
+    pub fn answers(&self, x: &[f64], warm: Option<&[f64]>) -> Result<Option<(Answers, Vec<f64>)>, HyperFailure> {
+        if x.len() != self.problem.n() || self.problem.m() > LARGE {
+            return Ok(None);
+        }
+        let start = self.start(warm);
+        let affine = self.facts.free && self.facts.lower.smooth && self.facts.lower.curvature.is_convex();
+        if affine || (self.facts.free && self.facts.lower.degree <= Degree::Quadratic) {
             let mut functions = Functions::new(&self.problem, self.attitude, x);
-            if let Some(evaluation) = krylov::evaluate(&mut functions, start)? {
+            return NullSpace::default().answers(&mut functions, &self.facts, start).map(Some);
+        }
+        self.constrained.answers(&self.problem, &self.facts, &self.settings, (x, &start)).map(Some)
+    }
+
+    /// Where evaluations start from: the answer at a nearby x, the problem's own start, or 0.
+    fn start(&self, warm: Option<&[f64]>) -> Vec<f64> {
+        let m = self.problem.m();
+        let warm = warm.filter(|y| y.len() == m && y.iter().all(|v| v.is_finite()));
+        match (warm, self.problem.start()) {
+            (Some(y), _) | (None, Some((_, y))) => y.to_vec(),
+            (None, None) => vec![0.0; m],
+        }
+    }
+
+    /// Followers too large for a dense Hessian, where F is smooth and convex.
+    fn without_matrices(
+        &self,
+        x: &[f64],
+        start: &[f64],
+        (penalty, accuracy): (bool, f64),
+    ) -> Result<Option<Evaluation>, HyperFailure> {
+        let Facts { lower, upper, .. } = &self.facts;
+        let free = self.facts.free && self.settings.eta <= 0.0;
+        let bound = self.attitude == Attitude::Optimistic && !self.facts.coupled.is_empty();
+        if free && !bound && lower.smooth && upper.smooth && upper.is_convex(sign(self.attitude)) {
+            let mut functions = Functions::new(&self.problem, self.attitude, x);
+            let quadratic = lower.degree <= Degree::Quadratic;
+            let convex = lower.curvature.is_convex();
+            let best = if convex { None } else { best_minimiser(&self.problem, x, start, &self.settings)? };
+            let from = best.as_deref().unwrap_or(start);
+            if (convex || !quadratic)
+                && let Some(evaluation) = krylov::evaluate(&mut functions, quadratic && convex, from, accuracy)?
+            {
                 return Ok(Some(evaluation));
             }
         }
-        if penalty { self.by_penalty(x, start).map(Some) } else { Ok(None) }
+        if penalty { self.by_penalty(x, start, accuracy).map(Some) } else { Ok(None) }
     }
 
-    fn by_penalty(&self, x: &[f64], start: &[f64]) -> Result<Evaluation, HyperFailure> {
+    fn by_penalty(&self, x: &[f64], start: &[f64], accuracy: f64) -> Result<Evaluation, HyperFailure> {
         let mut functions = Functions::new(&self.problem, self.attitude, x);
-        penalty::evaluate(&mut functions, &self.problem.follower().set, start)
+        penalty::evaluate(&mut functions, &self.problem.follower().set, start, accuracy)
     }
 }
 

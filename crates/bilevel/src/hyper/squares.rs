@@ -120,6 +120,11 @@ impl Squares {
         })
     }
 
+    /// Whether nothing of it depends on x.
+    pub fn is_free_of_leader(&self) -> bool {
+        self.constant_rows && self.constant_weights && self.tape.leaders() == 0
+    }
+
     /// The blocks at x.
     pub fn at(&self, x: &[f64]) -> Option<Vec<Block>> {
         let mut workspace = Workspace::new(&self.tape);
@@ -142,6 +147,18 @@ impl Squares {
             blocks.push(Block { rows, weights });
         }
         Some(blocks)
+    }
+}
+
+impl Squares {
+    /// The residuals a_iᵀ y − b_i at y = 0, term by term.
+    pub fn offsets(&self, x: &[f64]) -> Option<Vec<f64>> {
+        let roots: Vec<Expr> = self.terms.iter().map(|term| self.formula.with_id(term.residual)).collect();
+        let tape = Tape::compile(&roots, x.len(), self.followers).ok()?;
+        let mut out = vec![0.0; tape.outputs()];
+        let y = vec![0.0; self.followers];
+        tape.evaluate(&mut Workspace::new(&tape), x, &y, Smoothing::EXACT).write_outputs(&mut out);
+        Some(out)
     }
 }
 

@@ -160,28 +160,40 @@ impl Collector<'_> {
     fn collect(&self, out: &mut ValuesAt) {
         let eta = self.options.follower_tolerance;
         let exact = self.both(0.0);
-        let known = exact.iter().flatten().next();
-        if let Some(evaluation) = known {
-            out.answers = match evaluation.answers {
-                Answers::Unique => AnswerSet::Unique,
-                Answers::Affine { dimension } => AnswerSet::Affine(dimension),
-                Answers::Face { dimension } => AnswerSet::Face(dimension),
-                Answers::Isolated { count } => AnswerSet::Isolated { count, points: Vec::new() },
-                Answers::Tolerance | Answers::Undecided => AnswerSet::Undecided,
-            };
+        let own = self.hyper(Attitude::Pessimistic, 0.0).answers(self.x, None);
+        if let Err(failure @ (HyperFailure::NoAnswer | HyperFailure::FollowerUnbounded)) = own {
+            return fail(out, &failure);
         }
-        let mut answer = known.map(|evaluation| evaluation.point.y.clone());
+        // The pessimistic value looks at all of S(x), the optimistic one only at what the leader's constraints allow.
+        let known = exact.iter().rev().flatten().next();
+        let (answers, mut answer) = match (own, known) {
+            (Ok(Some((answers, y))), _) => (answers, Some(y)),
+            (_, Some(evaluation)) => (evaluation.answers, Some(evaluation.point.y.clone())),
+            _ => (Answers::Undecided, None),
+        };
+        out.answers = match answers {
+            Answers::Unique => AnswerSet::Unique,
+            Answers::Affine { dimension } => AnswerSet::Affine(dimension),
+            Answers::Face { dimension } => AnswerSet::Face(dimension),
+            Answers::Isolated { count } => AnswerSet::Isolated { count, points: Vec::new() },
+            Answers::Tolerance | Answers::Undecided => AnswerSet::Undecided,
+        };
         let relaxed = if eta > 0.0 { self.both(eta) } else { Vec::new() };
         out.gradients = exact.iter().chain(&relaxed).flatten().map(|evaluation| evaluation.gradients).sum();
         let found = if eta > 0.0 { relaxed } else { exact };
-        let empty_or_unbounded = found.iter().find_map(|result| match result {
-            Err(failure @ (HyperFailure::NoAnswer | HyperFailure::FollowerUnbounded)) => Some(failure.clone()),
+        // Without an answer that the leader's constraints allow, the follower may still have answers.
+        let empty = match found.as_slice() {
+            [Err(HyperFailure::NoAnswer), Err(HyperFailure::NoAnswer)] => Some(HyperFailure::NoAnswer),
+            [Err(HyperFailure::FollowerUnbounded), _] | [_, Err(HyperFailure::FollowerUnbounded)] => {
+                Some(HyperFailure::FollowerUnbounded)
+            }
             _ => None,
-        });
-        if let Some(failure) = empty_or_unbounded {
+        };
+        if let Some(failure) = empty {
             return fail(out, &failure);
         }
-        if matches!(out.answers, AnswerSet::Undecided | AnswerSet::Isolated { .. }) {
+        let small = self.problem.m() <= LARGEST_SEARCHED || answer.is_none();
+        if small && matches!(out.answers, AnswerSet::Undecided | AnswerSet::Isolated { .. }) {
             match self.search(answer.as_deref()) {
                 Ok((set, y)) => {
                     // The search may miss what is known already.
@@ -217,11 +229,15 @@ impl Collector<'_> {
 
     /// φ_o, then φ_p.
     fn both(&self, eta: f64) -> Vec<Result<Evaluation, HyperFailure>> {
-        let settings = HyperSettings { starts: self.options.starts.max(8), seed: self.options.seed, eta };
         [Attitude::Optimistic, Attitude::Pessimistic]
             .into_iter()
-            .map(|attitude| Hyper::new(self.problem, attitude, &settings).evaluate_in_full(self.x, 1e-9, None))
+            .map(|attitude| self.hyper(attitude, eta).evaluate_in_full(self.x, 1e-9, None))
             .collect()
+    }
+
+    fn hyper(&self, attitude: Attitude, eta: f64) -> Hyper {
+        let settings = HyperSettings { starts: self.options.starts.max(8), seed: self.options.seed, eta };
+        Hyper::at(self.problem, attitude, &settings, self.x)
     }
 
     fn finish(&self, out: &mut ValuesAt) {
@@ -237,7 +253,10 @@ impl Collector<'_> {
         .into_iter()
         .filter_map(|(name, known)| (!known).then_some(name))
         .collect();
-        if missing.is_empty() {
+        if out.optimistic.by == EXCLUDED {
+            out.status = Status::Infeasible;
+            out.message = EXCLUDED.to_string();
+        } else if missing.is_empty() {
             out.status = Status::Solved;
             out.message = "v and both hyper-objectives have values at this x".to_string();
         } else {
@@ -330,6 +349,12 @@ impl Collector<'_> {
                 let by = "F is unbounded over the follower's answers".to_string();
                 return PhiAt { bracket: Some(bracket.turned(sense)), y: None, subgradient: None, by };
             }
+            Err(HyperFailure::NoAnswer) if attitude == Attitude::Optimistic => {
+                let end = End { value: f64::INFINITY, rigor: Rigor::Estimated };
+                let bracket = Bracket { value: f64::INFINITY, lower: end.clone(), upper: end };
+                let by = EXCLUDED.to_string();
+                return PhiAt { bracket: Some(bracket.turned(sense)), y: None, subgradient: None, by };
+            }
             Err(failure) => Err(describe(&failure)),
         };
         let closed = own.lower.value.is_finite() && own.upper.value.is_finite();
@@ -343,7 +368,8 @@ impl Collector<'_> {
                 }
                 let lower = better_end(&point.lower, &own.lower, slack, 1.0);
                 let upper = better_end(&point.upper, &own.upper, slack, -1.0);
-                let bracket = Bracket { value: point.value, lower, upper };
+                let value = point.value.max(lower.value).min(upper.value.max(lower.value));
+                let bracket = Bracket { value, lower, upper };
                 let blocks = &self.problem.leader().blocks;
                 let subgradient = point
                     .subgradient
@@ -358,6 +384,10 @@ impl Collector<'_> {
     }
 }
 
+/// What is said where S(x) is not empty, but the leader's constraints allow none of it.
+const EXCLUDED: &str = "no best answer of the follower satisfies the leader's constraints";
+/// Followers with more variables, once an answer is known, are not searched for others.
+const LARGEST_SEARCHED: usize = 200;
 /// Starts of the search for distinct answers.
 const SEARCH_STARTS: usize = 16;
 /// Answers whose objectives differ by less, relatively, are equally good.

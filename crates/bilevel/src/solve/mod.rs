@@ -36,6 +36,7 @@ pub use analysis::{Analysis, FollowerConvexity};
 pub use at::{AnswerSet, Bracket, PhiAt, ValuesAt};
 pub use consistency::{ConsistencyCheck, check_consistency};
 pub use derivatives::{DerivativeCheck, check_derivatives};
+pub use hyper::is_default as phi_is_default;
 pub use options::{METHODS, Options};
 pub use verify::{Claims, PointError};
 
@@ -97,32 +98,59 @@ fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solution {
     if let Some(reason) = options.unsupported() {
         return without_point(problem, options, Status::Unsupported, reason);
     }
-    if options.on_phi() {
-        return hyper::solve(problem, options, watch);
-    }
-    let failures = Failures::default();
     let presolved = Presolved::new(problem);
     let inner = presolved.problem.as_ref();
     let analysis = Analysis::new(inner);
-    if let Some(reason) = options.value_model.and_then(|kind| models::refusal(&analysis, kind)) {
+    let parts = (&presolved, &analysis);
+    if options.on_phi() {
+        return hyper::solve(problem, parts, options, watch);
+    }
+    if !(options.leaves_open() && hyper::is_default(inner, &analysis)) {
+        return by_value_function(problem, parts, options, watch);
+    }
+    let on_phi = hyper::solve(problem, parts, options, watch);
+    let large = problem.n() + problem.m() > LARGE && on_phi.x.is_some();
+    if on_phi.status == Status::Solved || large || watch.interrupted() {
+        return on_phi;
+    }
+    // Kinks of F, which the theory excludes, and unbounded values show themselves in the run.
+    let mut second = by_value_function(problem, parts, options, watch);
+    second.work.hyper_evaluations += on_phi.work.hyper_evaluations;
+    let known = on_phi.x.is_some() || on_phi.status == Status::Unbounded;
+    if second.status == Status::Solved || !known { second } else { on_phi }
+}
+
+/// Problems with more variables of both levels are solved in one way only.
+const LARGE: usize = 150;
+
+/// Solves by the value-function programme.
+fn by_value_function(
+    problem: &Problem,
+    (presolved, analysis): (&Presolved<'_>, &Analysis),
+    options: &Options,
+    watch: &Watch<'_>,
+) -> Solution {
+    let failures = Failures::default();
+    let inner = presolved.problem.as_ref();
+    if let Some(reason) = options.value_model.and_then(|kind| models::refusal(analysis, kind)) {
         return without_point(problem, options, Status::Unsupported, reason);
     }
     let screening = Meter::new(options.budget / 4);
-    let starts = portfolio::starts(inner, &analysis, options, &screening, &failures);
+    let starts = portfolio::starts(inner, analysis, options, &screening, &failures);
     if let Err(message) = portfolio::check_start(inner, &starts, &failures) {
         return without_point(problem, options, Status::Numerical, message);
     }
     let budget = options.budget.saturating_sub(screening.used()) / starts.len().max(1) as u64;
     let observer = InUserUnits { observer: watch, way: &presolved.way };
     let run = |(number, start): (usize, &Start)| {
-        portfolio::run(inner, &analysis, options, (number, start), budget, &observer, &failures)
+        portfolio::run(inner, analysis, options, (number, start), budget, &observer, &failures)
     };
     let runs: Vec<Run> = evaluate::in_order(options.threads, starts.iter().enumerate().collect(), run);
-    let mut solution = select::select(&presolved, &analysis, options, &runs, watch, &failures);
+    let mut solution = select::select(presolved, analysis, options, &runs, watch, &failures);
     solution.work.lower_solves += screening.used();
     finish_status(&mut solution, options, &runs, watch, &failures);
     if options.global && failures.first().is_none() {
-        return global::close(&presolved, &analysis, options, watch, &failures, solution);
+        return global::close(presolved, analysis, options, watch, &failures, solution);
     }
     if solution.status == Status::Stuck
         && let Some(nodes) = global::no_point(problem, watch)

@@ -97,6 +97,11 @@ impl Options {
         Some(format!("there is no method `{other}`; methods: {}", METHODS.join(", ")))
     }
 
+    /// Whether the solver may choose between the value-function programme and phi.
+    pub(super) fn leaves_open(&self) -> bool {
+        self.method.is_none() && self.value_model.is_none() && !self.global
+    }
+
     /// Whether a method on phi is needed: for a pessimistic leader, a follower with a tolerance, or by name.
     pub(super) fn on_phi(&self) -> bool {
         let named = self.method.as_deref().is_some_and(|name| METHODS.iter().skip(VALUE_FUNCTION).any(|m| *m == name));

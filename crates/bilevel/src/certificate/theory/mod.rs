@@ -270,15 +270,9 @@ impl Look<'_> {
         let (mut kernel, mut affine, mut turn) = (false, true, 0.0_f64);
         for pair in answers.windows(2) {
             let [(x, y), (x2, y2)] = pair else { continue };
-            let w = unit(y.len(), rng);
-            let mut turned = vec![0.0; y.len()];
-            projector.product(x, y, &w, &mut turned);
-            let curvature = norm2(&turned);
-            let Some(part) = projector.kernel_part(x, y, &w).filter(|part| norm2(part) > TURN) else { continue };
+            let Some((direction, curvature, by)) = turn_between(projector, (x, y), (x2, y2), rng) else { continue };
             kernel = true;
-            let direction: Vec<f64> = part.iter().map(|p| p / norm2(&part)).collect();
-            projector.product(x2, y2, &direction, &mut turned);
-            turn = turn.max(norm2(&turned) / curvature.max(f64::MIN_POSITIVE));
+            turn = turn.max(by);
             for side in [reach, -reach] {
                 let mut moved = y.clone();
                 axpy(side, &direction, &mut moved);
@@ -300,6 +294,40 @@ impl Look<'_> {
         (Shape::Affine { dimension, parallel: turn <= TURN }, Source::Sampled)
     }
 }
+
+/// A direction of the kernel of the follower's Hessian at the first point, the curvature of a random one there, and the
+/// curvature of the former at the second point, relative to that; `None` where the kernel is 0.
+fn turn_between(
+    projector: &mut AnswerProjector<'_>,
+    (x, y): (&[f64], &[f64]),
+    (x2, y2): (&[f64], &[f64]),
+    rng: &mut ChaCha8Rng,
+) -> Option<(Vec<f64>, f64, f64)> {
+    let w = unit(y.len(), rng);
+    let mut turned = vec![0.0; y.len()];
+    projector.product(x, y, &w, &mut turned);
+    let curvature = norm2(&turned);
+    let part = projector.kernel_part(x, y, &w).filter(|part| norm2(part) > TURN)?;
+    let direction: Vec<f64> = part.iter().map(|p| p / norm2(&part)).collect();
+    projector.product(x2, y2, &direction, &mut turned);
+    Some((direction, curvature, norm2(&turned) / curvature.max(f64::MIN_POSITIVE)))
+}
+
+/// Whether the kernel of the follower's Hessian at (x, y) is another one at an x near by, so that S is not Lipschitz. Only
+/// a free follower with f quadratic in y is looked at, for which one solve tells.
+pub fn kernel_turns(problem: &Problem, levels: &Levels, (x, y): (&[f64], &[f64]), seed: u64) -> bool {
+    let lower = Known::of(&problem.follower().objective, problem);
+    if !is_free(problem) || !lower.quadratic || lower.hessian.is_some() {
+        return false;
+    }
+    let Some(mut projector) = AnswerProjector::new(problem, levels, (true, true, lower.smooth)) else { return false };
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let beside: Vec<f64> = x.iter().map(|x| x + NEARBY * (1.0 + x.abs()) * rng.random_range(-1.0..=1.0)).collect();
+    turn_between(&mut projector, (x, y), (&beside, y), &mut rng).is_some_and(|(_, _, turn)| turn > TURN)
+}
+
+/// How far the other x is, relative to 1 + the size of each entry.
+const NEARBY: f64 = 0.1;
 
 /// Whether projections of different points end at one answer.
 fn several(projector: &mut AnswerProjector<'_>, pairs: &[(Vec<f64>, Vec<f64>)]) -> Shape {

@@ -171,6 +171,11 @@ impl VariableBounds {
         &self.follower
     }
 
+    /// The same with the leader's variables fixed.
+    pub fn with_leader_at(&self, x: &[f64]) -> Self {
+        Self { leader: x.iter().map(|&v| Range::point(v)).collect(), follower: self.follower.clone() }
+    }
+
     /// The same with more variables of the follower.
     pub fn extended(&self, follower: &[Range]) -> Self {
         let mut out = self.clone();

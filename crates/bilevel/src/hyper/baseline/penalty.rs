@@ -19,7 +19,7 @@ impl Baseline for PenaltyPath {
             let progress = super::Progress { gradients, estimate: sign * point.estimate, y: &point.y };
             watch(&progress) && gradients < budget
         };
-        match path(&mut problem.functions, &set, start, &mut see) {
+        match path(&mut problem.functions, &set, start, 0.0, &mut see) {
             Ok((_, points)) => points.into_iter().next_back().map_or_else(|| start.to_vec(), |point| point.y),
             Err(_) => start.to_vec(),
         }

@@ -37,6 +37,11 @@ pub const NAMES: [(&str, Method); 6] = [
 ];
 
 impl Method {
+    /// Whether it takes all evaluations for one run, from one start.
+    pub fn is_one_run(self) -> bool {
+        matches!(self, Self::Izom | Self::LiteralIzom)
+    }
+
     /// The method of a run: the user's, else the bundle for phi_p (weakly convex) and quasi-Newton for phi_o, whose minimisers
     /// are smooth points.
     ///
@@ -132,15 +137,23 @@ fn once(
     }
 }
 
-/// IZOM with half the evaluations that are left; its steps are those of the research behind Theorem 2.
+/// IZOM with the evaluations that are left. The literal form's answer is its random iterate, at the accuracy that Theorem 2
+/// asks for; the practical one's is the best point seen.
 fn zeroth_order(oracle: &mut Oracle<'_>, set: &Set, x: &[f64], literal: bool, options: &Options) -> Ending {
-    let iterations = (oracle.left() / 2).clamp(1, 10_000);
-    let step = if literal { 1.0 } else { 0.3 };
-    let settings = IzomSettings { literal, iterations, directions: 1, step, radius: 1.0, seed: options.seed };
-    let trace = izom(oracle, set, x, &settings, &Workers::new(1), &mut |_| ());
-    match trace.ending {
-        // The iterations are over: nothing is known of the last point but its value.
-        Ending::Budget => oracle.evaluate(&trace.last).map_or_else(|ending| ending, |_| Ending::Budget),
-        other => other,
+    let iterations = (oracle.left().saturating_sub(1) / 2).clamp(1, 10_000);
+    let settings = IzomSettings::new(literal, iterations, options.seed);
+    if literal {
+        oracle.ask(settings.accuracy(x.len()));
     }
+    let trace = izom(oracle, set, x, &settings, &Workers::new(1), &mut |_| ());
+    if trace.ending != Ending::Budget {
+        return trace.ending;
+    }
+    // The iterations are over: nothing is known of these points but their values.
+    match oracle.evaluate(if literal { &trace.random } else { &trace.last }) {
+        Ok(sample) if literal && sample.value.is_finite() => oracle.settle(sample),
+        Ok(_) | Err(Ending::Budget) => {}
+        Err(ending) => return ending,
+    }
+    Ending::Budget
 }

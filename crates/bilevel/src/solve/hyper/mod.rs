@@ -13,7 +13,7 @@ mod objective;
 mod report;
 
 use super::presolve::Presolved;
-use super::{Analysis, Options, Watch, global, portfolio, without_point};
+use super::{Analysis, FollowerConvexity, Options, Watch, global, portfolio, without_point};
 use crate::evaluate::Workers;
 use crate::hyper::{HyperFailure, HyperSettings};
 use crate::problem::{Attitude, Failures, Problem};
@@ -35,6 +35,21 @@ const VIOLATION: f64 = 1e-7;
 const FEW: usize = 6;
 const SAMPLE: usize = 24;
 
+/// In the theory's class phi_o may have a well for every pattern of signs, and a local run takes a dozen evaluations: each
+/// start is followed by so many hops, as far as they do not take more than this many operations in all.
+const HOPS: usize = 31;
+const OPERATIONS: usize = 10_000_000;
+const RUN: usize = 20;
+
+/// Whether an optimistic leader is served by a method on phi_o unless another one is named: in the class of Chen, Li & So,
+/// where the follower is free, smooth and convex, so that an evaluation is a linear solve, and nothing else binds y.
+pub fn is_default(problem: &Problem, analysis: &Analysis) -> bool {
+    problem.n() > 0
+        && problem.leader().constraints.is_empty()
+        && analysis.convexity == FollowerConvexity::Structure
+        && report::outside_theory(problem, analysis).is_none()
+}
+
 /// The best point of a run, and what led to it.
 #[derive(Clone)]
 struct Answer {
@@ -49,10 +64,13 @@ struct Answer {
 }
 
 /// Solves by a method on phi.
-pub fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solution {
+pub fn solve(
+    problem: &Problem,
+    (presolved, analysis): (&Presolved<'_>, &Analysis),
+    options: &Options,
+    watch: &Watch<'_>,
+) -> Solution {
     let failures = Failures::default();
-    let presolved = Presolved::new(problem);
-    let analysis = Analysis::new(&presolved.problem);
     let eta = presolved.way.enter_lower(options.follower_tolerance);
     let settings = HyperSettings { seed: options.seed, eta, ..HyperSettings::default() };
     let method = match Method::choose(options) {
@@ -65,8 +83,7 @@ pub fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solutio
     };
     let accuracy = accuracy(options);
     let inner = presolved.problem.as_ref();
-    let search =
-        Search { problem: inner, presolved: &presolved, analysis: &analysis, options, method, watch, accuracy };
+    let search = Search { problem: inner, presolved, analysis, options, method, watch, accuracy };
     let outcome = search.minimise(&mut phi);
     let mut solution = match outcome {
         Ok(answer) => report::report(&search, &phi, &answer, &failures),
@@ -77,7 +94,7 @@ pub fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solutio
         solution.message = format!("a user's function failed: {message}");
     } else if options.global && options.follower_tolerance == 0.0 {
         // No tolerance: a bound over all bilevel-feasible points bounds the worst cases too.
-        return global::close(&presolved, &analysis, options, watch, &failures, solution);
+        return global::close(presolved, analysis, options, watch, &failures, solution);
     }
     solution
 }
@@ -132,7 +149,8 @@ impl Search<'_> {
         let (set, bounds) = (&self.problem.leader().set, self.analysis.bounds.leader());
         let workers = Workers::new(self.options.threads);
         let settings = MultistartSettings {
-            starts: self.options.starts.max(1),
+            starts: self.starts(),
+            least: self.options.starts,
             limit,
             accuracy: self.accuracy,
             tolerance: self.options.tolerance,
@@ -147,6 +165,18 @@ impl Search<'_> {
             self.pattern_search(phi, start, &mut answer);
         }
         answer.finish()
+    }
+
+    /// The starts asked for, and hops after them.
+    fn starts(&self) -> usize {
+        let starts = if self.method.is_one_run() { 1 } else { self.options.starts.max(1) };
+        let outside = report::outside_theory(self.problem, self.analysis).is_some();
+        if starts == 1 || outside || self.options.attitude == Attitude::Pessimistic {
+            return starts;
+        }
+        let (n, m) = (self.problem.n(), self.problem.m());
+        let each = RUN.saturating_mul(m * (m + n)).max(1);
+        starts * (1 + (OPERATIONS / each / starts).min(HOPS))
     }
 
     /// phi of a problem without leader's variables: one evaluation.

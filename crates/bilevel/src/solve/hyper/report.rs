@@ -1,7 +1,7 @@
 //! The certificate of a point that a method on phi found, and the status of the run.
 
 use super::{Answer, Search};
-use crate::certificate::{BlackBoxSettings, MoreauSettings, black_box, clarke, goldstein, moreau};
+use crate::certificate::{BlackBoxSettings, MoreauSettings, black_box, clarke, goldstein, kernel_turns, moreau};
 use crate::hyper::HyperObjective;
 use crate::observe::{Observer, Stage};
 use crate::problem::{Attitude, Failures, Problem};
@@ -130,7 +130,13 @@ struct Found {
 }
 
 fn stationarity(search: &Search<'_>, phi: &Penalised<'_>, answer: &Answer) -> Found {
-    let outside = outside_theory(search.problem, search.analysis);
+    let turns = || {
+        let at = (answer.best.x.as_slice(), answer.best.y.as_slice());
+        let turns = at.1.len() == search.problem.m()
+            && kernel_turns(search.problem, &search.analysis.levels, at, search.options.seed);
+        turns.then_some("the kernel of the follower's Hessian turns with x, which is outside the theory")
+    };
+    let outside = outside_theory(search.problem, search.analysis).or_else(turns);
     let assumed = vec![if outside.is_some() { "regular answers" } else { "error bound" }.to_string()];
     let set = &search.problem.leader().set;
     let x = &answer.best.x;

@@ -37,6 +37,11 @@ pub struct IzomSettings {
 }
 
 impl IzomSettings {
+    /// One direction an iteration, c = 0.3 and c' = 1: what did well on functions of very different shapes.
+    pub fn new(literal: bool, iterations: usize, seed: u64) -> Self {
+        Self { literal, iterations, directions: 1, step: 0.3, radius: 1.0, seed }
+    }
+
     /// w = (nT)^(-3/4), the accuracy of values that Theorem 2 asks for.
     pub fn accuracy(&self, n: usize) -> f64 {
         (n.max(1) as f64 * self.iterations.max(1) as f64).powf(-0.75)
@@ -78,7 +83,9 @@ pub fn izom(
     set.project(start, &mut x);
     let chosen = rng.random_range(0..settings.iterations.max(1));
     let mut trace = IzomTrace { ending: Ending::Budget, last: x.clone(), random: x.clone() };
-    let (delta, mut squares, mut blind) = (settings.delta(), 0.0, 0);
+    // Values wrong by w make an error n w/delta in G; a practical delta keeps it below what delta itself changes in phi.
+    let least = if settings.literal { 0.0 } else { (n as f64 * oracle.accuracy()).sqrt() };
+    let (delta, mut squares, mut blind) = (settings.delta().max(least), 0.0, 0);
     let mut warm: Vec<f64> = Vec::new();
     for iteration in 0..settings.iterations {
         watch(&x);

@@ -2,7 +2,9 @@
 //!
 //! The first start is the user's. One in four of the others is a random point of X, three in four are hops: one of the
 //! best points so far with one or a few of its coordinates moved far, mostly towards 0 and beyond. On an objective with many wells of
-//! similar shape, hops find better wells far sooner than fresh starts do. A run starts with the curvature that the last
+//! similar shape, hops find better wells far sooner than fresh starts do. With w different wells after k runs,
+//! w (k - 1)/(k - w - 2) of them are expected in all (Boender & Rinnooy Kan, *Bayesian stopping rules for multistart global
+//! optimization methods*, Math. Program. 37 (1987)): once that rounds to w, the starts end. A run starts with the curvature that the last
 //! round learnt, and explores to a coarse tolerance; only the best points are then refined.
 
 use rand::{RngExt, SeedableRng};
@@ -20,8 +22,10 @@ use crate::set::{ConvexSet, Set};
 /// Settings of [`multistart`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct MultistartSettings {
-    /// Number of starts, the user's included.
+    /// Largest number of starts, the user's included.
     pub starts: usize,
+    /// The starts after which a run may end because more of them are not likely to find another well.
+    pub least: usize,
     /// Evaluations of phi over all starts.
     pub limit: usize,
     /// Accuracy of values.
@@ -77,6 +81,8 @@ const EACH: usize = 200;
 const EACH_VARIABLE: usize = 30;
 /// A refining run may take this many times as many: without that, one that ends at a jump would use up all.
 const FINE: usize = 4;
+/// Ends of runs within this, relative to 1 + their size, are one well. Exploring runs are coarse.
+const SAME: f64 = 1e-2;
 /// Half-width of the box from which starts are drawn where X has no bounds, around the first start and around 0.
 const RADIUS: f64 = 2.0;
 
@@ -111,8 +117,11 @@ pub fn multistart(
     let coarse = if single { settings.tolerance } else { settings.tolerance.max(COARSE) };
     let mut found = Found { runs: Vec::new(), evaluations: 0, endings: Vec::new() };
     let mut curvature = Curvature::default();
-    let mut begun = 0;
+    let (mut begun, mut wells) = (0, Vec::new());
     while begun < settings.starts.max(1) && found.evaluations < settings.limit && !observer.interrupted() {
+        if begun >= settings.least && all_seen(wells.len(), begun) {
+            break;
+        }
         let count = if begun == 0 { 1 } else { ROUND.min(settings.starts - begun) };
         let left = settings.limit - found.evaluations;
         let remaining = settings.starts.max(1) - begun;
@@ -140,6 +149,7 @@ pub fn multistart(
             if matches!(run.ending, Ending::Stationary | Ending::Stalled) {
                 curvature = run.curvature.clone();
             }
+            count_well(&mut wells, &run);
             keep(&mut found.runs, run);
         }
     }
@@ -147,6 +157,25 @@ pub fn multistart(
         refine(&mut found, settings, &run);
     }
     found
+}
+
+/// Whether no more wells than those seen are expected.
+fn all_seen(wells: usize, runs: usize) -> bool {
+    let (w, k) = (wells as f64, runs as f64);
+    wells > 0 && k > w + 2.0 && w * (k - 1.0) / (k - w - 2.0) < w + 0.5
+}
+
+/// Adds the end of a run that converged, if no other was near it.
+fn count_well(wells: &mut Vec<Vec<f64>>, run: &LocalRun) {
+    let settled = matches!(run.ending, Ending::Stationary | Ending::Stalled);
+    let Some(best) = run.best.as_ref().filter(|_| settled) else { return };
+    if !wells.iter().any(|x| is_near(x, &best.x)) {
+        wells.push(best.x.clone());
+    }
+}
+
+fn is_near(a: &[f64], b: &[f64]) -> bool {
+    distance(a, b) <= SAME * (1.0 + a.iter().fold(0.0, |m: f64, v| m.max(v.abs())))
 }
 
 /// Runs from the best points to the final tolerance.
@@ -175,7 +204,7 @@ fn refine(found: &mut Found, settings: &MultistartSettings, run: &dyn Fn(Task) -
 fn keep(runs: &mut Vec<LocalRun>, run: LocalRun) {
     let value = |r: &LocalRun| r.best.as_ref().map_or(f64::INFINITY, |b| b.value);
     let same = |a: &LocalRun, b: &LocalRun| match (&a.best, &b.best) {
-        (Some(p), Some(q)) => distance(&p.x, &q.x) <= 1e-3 * (1.0 + p.x.iter().fold(0.0, |a: f64, v| a.max(v.abs()))),
+        (Some(p), Some(q)) => is_near(&p.x, &q.x),
         (None, None) => true,
         _ => false,
     };

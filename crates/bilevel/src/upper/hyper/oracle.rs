@@ -68,6 +68,16 @@ impl<'a> Oracle<'a> {
         self
     }
 
+    /// Asks for values to another accuracy from now on.
+    pub fn ask(&mut self, accuracy: f64) {
+        self.accuracy = accuracy;
+    }
+
+    /// Makes this the run's answer, whatever was better: a method's output may be another point than its best.
+    pub fn settle(&mut self, answer: Sample) {
+        self.best = Some(answer);
+    }
+
     /// Starts the next evaluation from this answer of the follower.
     pub fn warm_from(&mut self, y: &[f64]) {
         self.warm = y.to_vec();

@@ -183,7 +183,7 @@ fn many_starts(instance: &Instance, starts: usize, limit: usize, threads: usize)
             quasi_newton(oracle, &set, x, &settings, curvature)
         }
     };
-    let settings = MultistartSettings { starts, limit, accuracy: ACCURACY, tolerance: 1e-5, seed: 0 };
+    let settings = MultistartSettings { starts, least: starts, limit, accuracy: ACCURACY, tolerance: 1e-5, seed: 0 };
     let workers = Workers::new(threads);
     multistart(&phi, &set, &boundless(n), &instance.x0, &settings, (&local, &workers, &Silent))
 }
@@ -219,6 +219,32 @@ fn many_starts_find_the_best_of_a_thousand_wells() {
     let value = found.runs[0].best.as_ref().unwrap().value;
     assert!(found.evaluations <= 4000, "{}", found.evaluations);
     assert!(value <= global_of_h1(&instance) + 1e-6, "{value} against {}", global_of_h1(&instance));
+}
+
+#[test]
+fn starts_end_once_all_wells_are_seen() {
+    let count = |phi: &Closed<fn(&[f64]) -> super::testing::Values>, starts: usize, least: usize| {
+        let set = whole(1);
+        let local = |oracle: &mut Oracle<'_>, x: &[f64], tolerance: f64, curvature: &mut Curvature| {
+            let settings = QuasiNewtonSettings { tolerance, stop_at_kinks: false };
+            quasi_newton(oracle, &set, x, &settings, curvature)
+        };
+        let settings =
+            MultistartSettings { starts, least, limit: 10_000, accuracy: ACCURACY, tolerance: 1e-6, seed: 0 };
+        let found = multistart(phi, &set, &boundless(1), &[1.5], &settings, (&local, &Workers::new(1), &Silent));
+        (found.endings.len(), found.runs[0].best.as_ref().unwrap().value)
+    };
+    let one: Closed<fn(&[f64]) -> super::testing::Values> = Closed(1, |x| (x[0] * x[0], Some(vec![2.0 * x[0]])));
+    let (starts, value) = count(&one, 200, 6);
+    assert!((8..=12).contains(&starts) && value < 1e-10, "{starts} {value}");
+    assert_eq!(count(&one, 20, 20).0, 20);
+    // (x² - 1)² + x/10 has two wells.
+    let two: Closed<fn(&[f64]) -> super::testing::Values> = Closed(1, |x| {
+        let q = x[0] * x[0] - 1.0;
+        (q * q + 0.1 * x[0], Some(vec![4.0 * x[0] * q + 0.1]))
+    });
+    let (starts, value) = count(&two, 200, 6);
+    assert!(starts < 40 && value < -0.1, "{starts} {value}");
 }
 
 #[test]
