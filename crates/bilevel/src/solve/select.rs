@@ -411,8 +411,7 @@ impl Chooser<'_> {
             let way = &self.presolved.way;
             certificate.multipliers_by_stage =
                 run.multipliers.iter().map(|&(epsilon, lambda)| way.stage(epsilon, lambda)).collect();
-            // The regulariser's norm is that of the methods' units: the residuals of its programme belong to them.
-            certificate.kkt = if way.is_identity() { self.kkt(run, work) } else { None };
+            certificate.kkt = self.kkt(run, work).map(|kkt| way.leave_kkt(kkt, self.problem));
         }
         let (mut stationarity, solved) = self.stationarity(best, work);
         if let Some(stationarity) = stationarity.as_mut().filter(|_| !self.presolved.way.is_identity()) {
@@ -448,7 +447,7 @@ impl Chooser<'_> {
         let meter = Meter::unlimited();
         let model =
             models::value_model(kind, &levels.follower, self.analysis, self.options, seed, self.failures, &meter);
-        let point = check_kkt(self.problem, levels, point, model, self.options.smoothing, self.failures);
+        let point = check_kkt(&self.presolved.problem, levels, point, model, self.options.smoothing, self.failures);
         work.lower_solves += meter.used();
         point
     }

@@ -26,8 +26,9 @@ use crate::certificate::FollowerCheck;
 use crate::expr::Expr;
 use crate::expr::rewrite::{Change, Rewriter};
 use crate::observe::{Observer, Stage};
-use crate::problem::{Constraint, Function, Problem, Side};
+use crate::problem::{Constraint, Function, NamedValues, Problem, Side};
 use crate::set::ConvexSet;
+use crate::solution::KktPoint;
 use scales::Scales;
 
 /// What is added to the name of a measure that is taken in the units of the methods.
@@ -157,6 +158,35 @@ impl Way {
             return (epsilon, lambda);
         }
         (epsilon / self.factors.1, lambda * self.factors.1 / self.factors.0)
+    }
+
+    /// The last smoothed point in the user's units. Its stationarity residual, margin and the error of gradients stay in the
+    /// units of the methods, as does the norm of its regulariser: they belong to that programme.
+    pub fn leave_kkt(&self, kkt: KktPoint, problem: &Problem) -> KktPoint {
+        if self.is_identity() {
+            return kkt;
+        }
+        let flat = |values: &NamedValues| values.0.iter().flat_map(|(_, v)| v.iter().copied()).collect::<Vec<f64>>();
+        let (x, y) = self.leave(&flat(&kkt.x), &flat(&kkt.y));
+        let centre = self.leave(&[], &flat(&kkt.regulariser_centre)).1;
+        let follower = &problem.follower().blocks;
+        let regulariser_centre =
+            if centre.is_empty() { NamedValues::default() } else { NamedValues::new(follower, &centre) };
+        let (epsilon, multiplier) = self.stage(kkt.epsilon, kkt.multiplier);
+        KktPoint {
+            x: NamedValues::new(&problem.leader().blocks, &x),
+            y: NamedValues::new(follower, &y),
+            dual: self.stage(0.0, kkt.dual).1,
+            complementarity: self.upper(kkt.complementarity),
+            violation: self.lower(kkt.violation),
+            value_error: self.lower(kkt.value_error),
+            regulariser_weight: self.lower(kkt.regulariser_weight),
+            region: kkt.region.as_ref().map(|(centre, radius)| (self.leave(&[], centre).1, *radius)),
+            epsilon,
+            multiplier,
+            regulariser_centre,
+            ..kkt
+        }
     }
 
     /// What an independent search found, in the user's units; `y` is the answer that was checked, in the user's units.

@@ -33,6 +33,8 @@ pub struct Scales {
 
 /// Nothing is scaled where everything is within this power of two of its wanted size.
 const FINE: i32 = 7;
+/// The same where only gradients are looked at: they tell units from each other, and less of their size.
+const FINE_BY_GRADIENTS: i32 = 10;
 /// The wanted sizes of variables and of the terms of constraints, as powers of two: those that people's own units have in
 /// the published libraries, to which the methods' tolerances and boxes are made.
 const SIZE: f64 = 1.5;
@@ -60,7 +62,8 @@ impl Scales {
     pub fn of(problem: &Problem) -> Option<Self> {
         let survey = Survey::new(problem);
         let scales = survey.scales();
-        if scales.all().any(|e| e.abs() >= FINE) {
+        let fine = if survey.variables() <= SECOND { FINE } else { FINE_BY_GRADIENTS };
+        if scales.all().any(|e| e.abs() >= fine) {
             return Some(scales);
         }
         let fixed = survey.bounds.iter().any(|range| range.lower() == range.upper());
