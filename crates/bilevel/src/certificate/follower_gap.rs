@@ -1,5 +1,6 @@
 //! How far y is from the follower's best answer, by a solve that shares nothing with a method's own: another algorithm
-//! (SQP, first derivatives only, where methods use the interior-point method) from other starts.
+//! (SQP, first derivatives only, where methods use the interior-point method; truncated Newton steps for large free convex
+//! followers) from other starts.
 //!
 //! For a follower that is convex by structure any solve that ends in a minimiser finds v(x) up to its residual; for
 //! others the least value over many starts is an upper bound on v(x), so the gap reported is an estimate from below.
@@ -8,11 +9,15 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::follower_violation;
+use crate::hyper::follower_minimiser;
 use crate::lower::{Composite, CompositeAt, Follower, FollowerProgram, Regulariser, branches, proximal};
 use crate::nlp::{self, interior_point, sqp};
 use crate::problem::{At, Failures, FunctionEvaluator, Problem};
+use crate::set::{ConvexSet, Description};
 use crate::smooth::Smoothing;
 use crate::upper::Levels;
+use crate::upper::pieces::QuadraticProblem;
+use bilevel_linalg::vector;
 
 /// What the independent solve found.
 #[derive(Clone, Debug)]
@@ -61,7 +66,19 @@ pub fn check_follower(
     if let Some(composite) = &levels.follower.branches {
         return by_branches(problem, composite, x, y, failures);
     }
+    if let Some(quadratic) = &levels.quadratic
+        && let Some(check) = by_duality(problem, quadratic, x, y, failures)
+    {
+        return Some(check);
+    }
     let follower = levels.exact_follower.as_ref().unwrap_or(&levels.follower);
+    let large = problem.m() > LARGE && levels.convex && levels.exact_follower.is_some();
+    if large && is_free(problem, follower) {
+        let found = without_matrices(problem, x, y, seed, failures).filter(|found| found.converged);
+        if found.is_some() {
+            return found;
+        }
+    }
     let mut program = FollowerProgram::new(follower, failures);
     program.fix(x, smoothing, &Regulariser::default());
     let mut judge = Judge {
@@ -101,6 +118,85 @@ pub fn check_follower(
         unbounded,
     })
 }
+
+/// For a convex quadratic follower: v(x) is at least what weak duality says of the multipliers that an interior-point
+/// method ends with. `None` if they are not good enough to say anything, or the leader's set needs further variables.
+fn by_duality(
+    problem: &Problem,
+    quadratic: &QuadraticProblem,
+    x: &[f64],
+    y: &[f64],
+    failures: &Failures,
+) -> Option<FollowerCheck> {
+    let data = &quadratic.follower;
+    if data.n() != x.len() || data.m() != y.len() {
+        return None;
+    }
+    let answer = data.answer(x).filter(|answer| answer.status.is_answer())?;
+    let objective = &problem.follower().objective;
+    let mut whole = FunctionEvaluator::new(objective, problem.n(), problem.m(), failures);
+    let mut f = |y: &[f64]| whole.value(At { x, y, smoothing: Smoothing::EXACT });
+    let (own, found) = (f(y), f(&answer.y));
+    // The part of f in x alone is in f, not in the data.
+    let lower = found + (data.lower_bound(x, &answer) - data.value(x, &answer.y));
+    if found - lower > TIGHT * (1.0 + found.abs()) {
+        return None;
+    }
+    let mut nearest = answer.y.clone();
+    if distance(y, &nearest) > NEXT * (1.0 + vector::norm_inf(y)) && own - lower <= NEXT * (1.0 + own.abs()) {
+        nearest = data.answer_near(x, y, NEXT).map_or(nearest, |answer| answer.y);
+    }
+    Some(FollowerCheck {
+        gap: own - lower,
+        distance: distance(y, &nearest),
+        nearest: Some(nearest),
+        value: lower,
+        y: answer.y,
+        converged: true,
+        solves: 1,
+        by: "weak duality with an interior-point method's multipliers".to_string(),
+        unbounded: false,
+    })
+}
+
+/// Free convex followers with more variables are checked without matrices.
+const LARGE: usize = 200;
+/// The slope left, relative to 1 + the start's, of a minimiser found so.
+const FLAT: f64 = 1e-9;
+
+/// Whether the follower may choose any y, without auxiliary variables.
+fn is_free(problem: &Problem, follower: &Follower) -> bool {
+    let mut set = Description::default();
+    problem.follower().set.describe(0, &mut set);
+    let open = set.lower.iter().chain(&set.upper).all(|bound| bound.is_infinite());
+    let whole = open && set.row_count() == 0 && set.balls.is_empty();
+    whole && problem.follower().constraints.is_empty() && follower.lower.len() == problem.m()
+}
+
+/// For large free convex followers: minimisers of f by truncated Newton steps from a random point, and from y.
+fn without_matrices(problem: &Problem, x: &[f64], y: &[f64], seed: u64, failures: &Failures) -> Option<FollowerCheck> {
+    let mut f = FunctionEvaluator::new(&problem.follower().objective, problem.n(), problem.m(), failures);
+    let mut f = |y: &[f64]| f.value(At { x, y, smoothing: Smoothing::EXACT });
+    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ SEED);
+    let away: Vec<f64> = y.iter().map(|y| y + (1.0 + y.abs()) * rng.random_range(-1.0..=1.0)).collect();
+    let (best, left) = follower_minimiser(problem, x, &away)?;
+    let nearest = follower_minimiser(problem, x, y).map(|(y, _)| y);
+    let value = f(&best);
+    Some(FollowerCheck {
+        gap: f(y) - value,
+        distance: nearest.as_ref().map_or(f64::INFINITY, |answer| distance(y, answer)),
+        nearest,
+        value,
+        y: best,
+        converged: left <= FLAT,
+        solves: 2,
+        by: "independent truncated Newton, convex follower".to_string(),
+        unbounded: false,
+    })
+}
+
+/// Answers that differ by more than this, relative, are looked at for the one next to y; and the weight with which.
+const NEXT: f64 = 1e-5;
 
 /// A bound on the gap, relative to 1 + |v|, from which nothing better needs to be looked for.
 const TIGHT: f64 = 1e-9;

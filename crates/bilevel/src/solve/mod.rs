@@ -105,7 +105,14 @@ fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solution {
     if options.on_phi() {
         return hyper::solve(problem, parts, options, watch);
     }
-    if !(options.leaves_open() && hyper::is_default(inner, &analysis)) {
+    let undecided = options.leaves_open() && hyper::is_default(inner, &analysis);
+    let failures = Failures::default();
+    if let Some(solution) = by_pieces(parts, options, watch, &failures)
+        && (solution.status.is_success() || !undecided)
+    {
+        return solution;
+    }
+    if !undecided {
         return by_value_function(problem, parts, options, watch);
     }
     let on_phi = hyper::solve(problem, parts, options, watch);
@@ -159,6 +166,39 @@ fn by_value_function(
     }
     solution
 }
+
+/// The answer by pieces, where the problem is quadratic: if it is solved, or too large for anything else.
+fn by_pieces(
+    (presolved, analysis): (&Presolved<'_>, &Analysis),
+    options: &Options,
+    watch: &Watch<'_>,
+    failures: &Failures,
+) -> Option<Solution> {
+    let quadratic = analysis.levels.quadratic.as_ref()?;
+    if options.method.is_some() || options.value_model.is_some() || options.global {
+        return None;
+    }
+    let inner = presolved.problem.as_ref();
+    let first = portfolio::first_x(inner, analysis);
+    let count = quadratic.starts(options.starts);
+    let mut starts = vec![first.clone()];
+    if count > 1 {
+        starts = portfolio::spread_over_x(inner, analysis, &first, count - 1, options.seed);
+        starts.truncate(count);
+    }
+    let observer = InUserUnits { observer: watch, way: &presolved.way };
+    let runs = [quadratic.run(&starts, &observer)];
+    let large = inner.n() + inner.m() > LARGE_QUADRATIC;
+    if runs[0].candidates.is_empty() && !large {
+        return None;
+    }
+    let mut solution = select::select(presolved, analysis, options, &runs, watch, failures);
+    finish_status(&mut solution, options, &runs, watch, failures);
+    (large && solution.x.is_some() || solution.status.is_success()).then_some(solution)
+}
+
+/// Quadratic problems with more variables than this are not tried by other methods.
+const LARGE_QUADRATIC: usize = 400;
 
 /// What an early end, a failing user's function or a follower without answers means for the status.
 fn finish_status(solution: &mut Solution, options: &Options, runs: &[Run], watch: &Watch<'_>, failures: &Failures) {

@@ -18,6 +18,8 @@ use crate::value::ValueKind;
 /// A better answer of the follower counts if F changes by this, relative to 1 + its size. Bounds of phi let answers be
 /// worse by 1e-6, which may change F a little where the follower has only one.
 const BETTER: f64 = 0.05;
+/// Answers that are worse for the follower than this, relative to 1 + |v|, are no ties.
+const TIE: f64 = 1e-5;
 /// Largest violation, relative to 1 + the point's size, of a solved problem.
 const VIOLATION: f64 = 1e-6;
 /// Largest follower gap, relative to 1 + |v|, of a solved problem.
@@ -386,6 +388,11 @@ impl Chooser<'_> {
     /// for an optimistic leader than y: a stationary y need not be the best of S(x).
     fn better_answer(&self, best: &Checked, certificate: &Certificate) -> Option<f64> {
         let phi = certificate.phi.as_ref().filter(|_| self.options.attitude == Attitude::Optimistic)?;
+        // An end that holds only for answers much worse than the best says nothing.
+        let size = 1.0 + best.check.as_ref().map_or(0.0, |check| check.value.abs());
+        if phi.eta + phi.eta_error > TIE * size {
+            return None;
+        }
         let sense = self.problem.leader().sense;
         let ends = [phi.optimistic.lower, phi.optimistic.upper].map(|end| sense.apply(end));
         let attained = ends[0].max(ends[1]);
@@ -456,6 +463,16 @@ impl Chooser<'_> {
     fn stationarity(&self, best: &Checked, work: &mut Work) -> (Option<Stationarity>, Multipliers) {
         let levels = &self.analysis.levels;
         let (x, y) = &self.presolved.way.enter(&best.candidate.x, &best.candidate.y);
+        if let Some(found) = levels.quadratic.as_ref().and_then(|quadratic| quadratic.strong_stationarity(x, y))
+            && (found.residual <= self.options.tolerance || x.len() + y.len() > LARGEST_SYSTEM / 5)
+        {
+            work.lower_solves += 1;
+            let (bounds, rows, constraints) = (found.bounds, found.rows, Vec::new());
+            let measure = "strong stationarity of both levels' optimality system".to_string();
+            let stationarity =
+                Stationarity { residual: found.residual, radius: None, measure, rigor: Rigor::Estimated };
+            return (Some(stationarity), self.multipliers(&crate::nlp::Multipliers { bounds, rows, constraints }));
+        }
         let (leader, follower, _) = levels.exact(self.options.smoothing);
         let set = &self.presolved.problem.leader().set;
         let (residual, measure) = if follower.branches.is_some() {

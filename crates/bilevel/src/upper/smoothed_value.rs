@@ -1,7 +1,10 @@
 //! The smoothed value-function method [Alcantara & Takeda 2025, §2.3]: for mu_k, epsilon_k going down, an approximate KKT
 //! point of (VFP_epsilon^mu) by SQP from the last one (Remark 2.16); then the polish to follower gap 0.
 
+use std::sync::Arc;
+
 use super::matrix_free::MatrixFree;
+use super::pieces::QuadraticProblem;
 use super::{
     Leader, PolishSettings, Polished, ValueFunctionProgramme, follow_branches, implicit, optimality_residual, polish,
     reduced, reducible,
@@ -75,6 +78,8 @@ pub struct Levels {
     pub exact_leader: Option<Leader>,
     /// Whether the follower's problem is convex in y.
     pub convex: bool,
+    /// The problem as data, where the follower is convex quadratic, the leader quadratic and all constraints affine.
+    pub quadratic: Option<Arc<QuadraticProblem>>,
 }
 
 impl Levels {

@@ -16,6 +16,7 @@ use super::presolve::Presolved;
 use super::{Analysis, FollowerConvexity, Options, Watch, global, portfolio, without_point};
 use crate::evaluate::Workers;
 use crate::hyper::{HyperFailure, HyperSettings};
+use crate::observe::Observer;
 use crate::problem::{Attitude, Failures, Problem};
 use crate::solution::{Solution, Status};
 use crate::upper::hyper::{
@@ -40,6 +41,9 @@ const SAMPLE: usize = 24;
 const HOPS: usize = 31;
 const OPERATIONS: usize = 10_000_000;
 const RUN: usize = 20;
+/// The same for phi_p, whose minima lie at kinks: runs take more evaluations there, and wells are fewer.
+const KINKED_HOPS: usize = 3;
+const KINKED_RUN: usize = 80;
 
 /// Whether an optimistic leader is served by a method on phi_o unless another one is named: in the class of Chen, Li & So,
 /// where the follower is free, smooth and convex, so that an evaluation is a linear solve, and nothing else binds y.
@@ -160,7 +164,7 @@ impl Search<'_> {
             local::run(self.method, oracle, set, x, (tolerance, self.options), curvature)
         };
         let found = multistart(phi, set, bounds, start, &settings, (&local, &workers, self.watch));
-        let mut answer = best_of(found, used);
+        let mut answer = best_of(found, used, self.watch.interrupted());
         if self.wants_pattern_search(&answer) {
             self.pattern_search(phi, start, &mut answer);
         }
@@ -171,12 +175,16 @@ impl Search<'_> {
     fn starts(&self) -> usize {
         let starts = if self.method.is_one_run() { 1 } else { self.options.starts.max(1) };
         let outside = report::outside_theory(self.problem, self.analysis).is_some();
-        if starts == 1 || outside || self.options.attitude == Attitude::Pessimistic {
+        if starts == 1 || outside {
             return starts;
         }
+        let (hops, run) = match self.options.attitude {
+            Attitude::Optimistic => (HOPS, RUN),
+            Attitude::Pessimistic => (KINKED_HOPS, KINKED_RUN),
+        };
         let (n, m) = (self.problem.n(), self.problem.m());
-        let each = RUN.saturating_mul(m * (m + n)).max(1);
-        starts * (1 + (OPERATIONS / each / starts).min(HOPS))
+        let each = run.saturating_mul(m * (m + n)).max(1);
+        starts * (1 + (OPERATIONS / each / starts).min(hops))
     }
 
     /// phi of a problem without leader's variables: one evaluation.
@@ -269,7 +277,7 @@ impl Partial {
 }
 
 /// The best run of a multistart; without one, why there is none.
-fn best_of(found: Found, used: usize) -> Partial {
+fn best_of(found: Found, used: usize, interrupted: bool) -> Partial {
     let evaluations = used + found.evaluations;
     let failure = found.endings.iter().find_map(|ending| match ending {
         Ending::Failed(failure) => Some(failure.clone()),
@@ -279,7 +287,9 @@ fn best_of(found: Found, used: usize) -> Partial {
     let first = match runs.next() {
         Some(run) if run.best.is_some() || run.ending == Ending::Unbounded => run,
         _ => {
-            let ending = failure.clone().map_or(Ending::Budget, Ending::Failed);
+            let stopped = interrupted || found.endings.contains(&Ending::Interrupted);
+            let without = if stopped { Ending::Interrupted } else { Ending::Budget };
+            let ending = failure.clone().map_or(without, Ending::Failed);
             return Partial { best: None, seen: Vec::new(), ending, failure, sampled: false, evaluations };
         }
     };
