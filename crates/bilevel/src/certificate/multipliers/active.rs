@@ -120,8 +120,8 @@ impl Collector<'_> {
             row
         };
         let mut ranges = Vec::new();
-        for j in 0..d {
-            ranges.push((Owner::Bound(j), row(&[(j, 1.0)]), own[j], (description.lower[j], description.upper[j])));
+        for (j, ((&value, &low), &high)) in own.iter().zip(&description.lower).zip(&description.upper).enumerate() {
+            ranges.push((Owner::Bound(j), row(&[(j, 1.0)]), value, (low, high)));
         }
         for i in 0..description.row_count() {
             let entries: Vec<(usize, f64)> =
