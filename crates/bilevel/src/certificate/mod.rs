@@ -17,6 +17,7 @@
 //! moreau.rs         stationarity of phi_p: a bound of the Moreau envelope's gradient
 //! goldstein.rs      the hull of subgradients around x, which is weaker
 //! black_box.rs      stationarity of phi_o from values alone
+//! multipliers/      multipliers of both levels at the answer, by least squares with signs
 //! kkt.rs            the residuals (2.7) of a point of (VFP_epsilon^mu), multipliers by least squares
 //! ```
 
@@ -30,6 +31,7 @@ mod goldstein;
 mod kkt;
 mod modulus;
 mod moreau;
+mod multipliers;
 mod projection;
 mod segments;
 mod set_smoothness;
@@ -48,6 +50,7 @@ pub use goldstein::{goldstein, goldstein_stationarity};
 pub use kkt::check_kkt;
 pub use modulus::{ObservedModulus, observed_modulus};
 pub use moreau::{MoreauCheck, MoreauSettings, moreau};
+pub use multipliers::{PointInUnits, multipliers};
 pub use projection::AnswerProjector;
 pub use segments::Segment;
 pub use set_smoothness::{Projection, ScaleRow, SetSmoothness, SetSmoothnessSettings, Triple, set_smoothness};

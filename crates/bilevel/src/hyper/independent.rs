@@ -3,8 +3,11 @@
 use bilevel_linalg::vector::norm2;
 
 use super::functions::Functions;
-use super::null_space::minimise_lower;
+use super::null_space::minimise_lower_to;
 use crate::problem::{Attitude, Problem};
+
+/// The slope at which a descent ends, relative to that at 0: below it, rounding looks like directions without curvature.
+const RELATIVE: f64 = 1e-11;
 
 /// A minimiser found from `start`, and the length of f's gradient there, relative to that at the start and 1; `None` where
 /// there is none to be found.
@@ -13,7 +16,7 @@ pub(crate) fn follower_minimiser(problem: &Problem, x: &[f64], start: &[f64]) ->
     let (mut y, mut gradient) = (start.to_vec(), vec![0.0; start.len()]);
     functions.lower_gradient(&y, &mut gradient);
     let first = norm2(&gradient);
-    minimise_lower(&mut functions, &mut y).ok()?;
+    minimise_lower_to(&mut functions, &mut y, RELATIVE).ok()?;
     functions.lower_gradient(&y, &mut gradient);
     let left = norm2(&gradient) / (1.0 + first);
     left.is_finite().then_some((y, left))
