@@ -3,8 +3,8 @@
 use super::presolve::{IN_OTHER_UNITS, Presolved};
 use super::{Analysis, Options, models, without_point};
 use crate::certificate::{
-    Degeneracy, FollowerCheck, ProvedGap, Verifier, check_follower, check_kkt, follower_violation, jointly_feasible,
-    variable, violation,
+    Degeneracy, FollowerCheck, PointInUnits, ProvedGap, Verifier, check_follower, check_kkt, follower_violation,
+    jointly_feasible, multipliers, variable, violation,
 };
 use crate::lower::{LowerSolver, LowerStatus, Meter, Pool, PoolSettings, Regulariser};
 use crate::observe::Observer;
@@ -28,6 +28,9 @@ const GAP: f64 = 1e-8;
 const HIDDEN: f64 = 1e-3;
 /// Candidates checked at most.
 const CHECKS: usize = 24;
+/// Candidates looked at in place of a feasible one, and how much worse F may be, relative to 1 + its size.
+const CLEANER: usize = 4;
+const AS_GOOD: f64 = 1e-5;
 
 /// A candidate with what its check says.
 struct Checked {
@@ -89,6 +92,11 @@ pub fn select(
         return solution;
     };
     let mut solution = chooser.describe(&best, Some(&runs[best.run]), &mut work);
+    if solution.status == Status::Feasible
+        && let Some(better) = chooser.cleaner(&best, runs, &mut work)
+    {
+        solution = better;
+    }
     if !solution.status.is_success()
         && let Some(message) = chooser.falls_forever(&best, runs)
     {
@@ -205,6 +213,27 @@ impl Chooser<'_> {
         }
         checked.hidden = Some(other.upper);
         (checked.candidate.source != "last digit").then_some(other)
+    }
+
+    /// A solved point whose F is that of `best` up to what violations within the tolerance are worth: such a violation makes
+    /// F a little better, and the constraint seem inactive.
+    fn cleaner(&self, best: &Checked, runs: &[Run], work: &mut Work) -> Option<Solution> {
+        let limit = best.upper + AS_GOOD * (1.0 + best.upper.abs());
+        let all = runs.iter().enumerate().flat_map(|(index, run)| run.candidates.iter().map(move |c| (index, c)));
+        let evaluated = all.map(|(index, candidate)| {
+            let (x, y) = self.presolved.way.leave(&candidate.x, &candidate.y);
+            self.evaluated(Candidate { x, y, ..candidate.clone() }, index)
+        });
+        let mut others: Vec<Checked> =
+            evaluated.filter(|c| c.upper <= limit && c.violation < best.violation.max(f64::EPSILON)).collect();
+        others.sort_by(|a, b| a.violation.total_cmp(&b.violation));
+        others.into_iter().take(CLEANER).find_map(|mut other| {
+            other.check = self.search(&other.candidate.x, &other.candidate.y);
+            self.hidden_by_flatness(&mut other);
+            work.lower_solves += other.check.as_ref().map_or(0, |check| check.solves);
+            let solution = other.accepted().then(|| self.describe(&other, Some(&runs[other.run]), work))?;
+            (solution.status == Status::Solved).then_some(solution)
+        })
     }
 
     fn evaluated(&self, candidate: Candidate, run: usize) -> Checked {
@@ -432,15 +461,32 @@ impl Chooser<'_> {
             let way = &self.presolved.way;
             certificate.multipliers_by_stage =
                 run.multipliers.iter().map(|&(epsilon, lambda)| way.stage(epsilon, lambda)).collect();
-            // The regulariser's norm is that of the methods' units: the residuals of its programme belong to them.
-            certificate.kkt = if way.is_identity() { self.kkt(run, work) } else { None };
+            certificate.kkt = self.kkt(run, work).map(|kkt| way.leave_kkt(kkt, self.problem));
         }
-        let (mut stationarity, multipliers) = self.stationarity(best, work);
+        let (mut stationarity, solved) = self.stationarity(best, work);
         if let Some(stationarity) = stationarity.as_mut().filter(|_| !self.presolved.way.is_identity()) {
             stationarity.measure.push_str(IN_OTHER_UNITS);
         }
         certificate.stationarity = stationarity;
-        (certificate, multipliers)
+        (certificate, self.fitted(best, solved))
+    }
+
+    /// The multipliers of both levels; `solved` are the follower's where it has an exact form that shows more than its own
+    /// formulas do.
+    fn fitted(&self, best: &Checked, solved: Multipliers) -> Multipliers {
+        if best.violation > VIOLATION {
+            return Multipliers::default();
+        }
+        let (problem, way) = (self.problem, &self.presolved.way);
+        let units = way.units(problem.n(), problem.m());
+        let (x, y) = (&best.candidate.x, &best.candidate.y);
+        let point = PointInUnits { x, y, units: (&units.0, &units.1) };
+        let mut found = multipliers(problem, point, self.options.attitude, self.failures);
+        let same = matches!(self.presolved.problem, std::borrow::Cow::Borrowed(_));
+        if found.follower.0.is_empty() && !solved.follower.0.is_empty() && same {
+            found = solved;
+        }
+        found
     }
 
     fn kkt(&self, run: &Run, work: &mut Work) -> Option<crate::solution::KktPoint> {
@@ -451,7 +497,7 @@ impl Chooser<'_> {
         let meter = Meter::unlimited();
         let model =
             models::value_model(kind, &levels.follower, self.analysis, self.options, seed, self.failures, &meter);
-        let point = check_kkt(self.problem, levels, point, model, self.options.smoothing, self.failures);
+        let point = check_kkt(&self.presolved.problem, levels, point, model, self.options.smoothing, self.failures);
         work.lower_solves += meter.used();
         point
     }
@@ -549,7 +595,7 @@ impl Chooser<'_> {
             };
             (constraint.label.clone(), values.iter().map(|u| side.sense.apply(-u)).collect())
         });
-        Multipliers { leader: NamedValues::default(), follower: NamedValues(named.collect()) }
+        Multipliers { follower: NamedValues(named.collect()), ..Multipliers::default() }
     }
 }
 

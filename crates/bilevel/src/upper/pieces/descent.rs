@@ -64,6 +64,8 @@ const STILL: f64 = 1e-11;
 const AT: f64 = 1e-9;
 /// Steps of length zero in a row before kinks are no longer crossed.
 const TURNS: usize = 3;
+/// Guards made at minimisers at most.
+const TOUCHED: usize = 100;
 /// Steps of length zero in a row before the descent is given up.
 const ZERO_STEPS: usize = 200;
 
@@ -89,6 +91,8 @@ pub struct Descent<'a> {
     /// The kink that could not be crossed, where the descent stalled at one.
     pub blocked: Option<(usize, Side)>,
     zero_steps: usize,
+    /// Guards made at minimisers.
+    touched: usize,
 }
 
 impl<'a> Descent<'a> {
@@ -129,6 +133,7 @@ impl<'a> Descent<'a> {
             exchanges: 0,
             blocked: None,
             zero_steps: 0,
+            touched: 0,
         };
         descent.evaluate();
         descent
@@ -178,6 +183,7 @@ impl<'a> Descent<'a> {
                 }
                 match self.release(&step) {
                     Some(true) => {}
+                    Some(false) if self.guard_touching() => {}
                     Some(false) => return Ended::Stationary,
                     None => return Ended::Stalled,
                 }
@@ -234,6 +240,37 @@ impl<'a> Descent<'a> {
             }
         }
         Some(true)
+    }
+
+    /// Makes a guard of an item at which both quantities vanish by chance, at a minimiser; false if there is none whose
+    /// normal is independent of the guards'.
+    fn guard_touching(&mut self) -> bool {
+        for item in 0..self.piece.sides.len() {
+            let (low, high) = self.piece.follower.range(item);
+            let (value, side) = (self.piece.value(item), self.piece.sides[item]);
+            let at = |bound: f64| bound.is_finite() && (value - bound).abs() <= AT * (1.0 + bound.abs());
+            let touched = match side {
+                _ if low == high => continue,
+                Side::Equal => continue,
+                Side::Free if at(low) => Side::Lower,
+                Side::Free if at(high) => Side::Upper,
+                Side::Lower | Side::Upper if self.piece.multiplier(item).abs() <= AT => side,
+                _ => continue,
+            };
+            if self.guards.iter().any(|guard| matches!(guard.kind, Kind::Kink(other, _) if other == item)) {
+                continue;
+            }
+            let normal = self.piece.response(item).normal;
+            let sign = if touched == Side::Upper { -1.0 } else { 1.0 };
+            self.guards.push(Guard { kind: Kind::Kink(item, touched), normal, sign });
+            let normals: Vec<&[f64]> = self.guards.iter().map(|guard| guard.normal.as_slice()).collect();
+            if self.touched < TOUCHED && reduced::step(&self.hessian, &self.gradient, &normals, &self.held).is_some() {
+                self.touched += 1;
+                return true;
+            }
+            self.guards.pop();
+        }
+        false
     }
 
     /// For every kink the signed multiplier of the condition that its other quantity, which is zero on this piece, keeps

@@ -26,8 +26,6 @@ const TURNS: usize = 40;
 const PROGRESS: f64 = 1e-9;
 /// Distances to bounds and multipliers below this, relative, are zero.
 const ZERO: f64 = 1e-7;
-/// Weight of the distance from x when multipliers are looked for at x.
-const NEAR: f64 = 1e-7;
 
 /// A point, with multipliers of the follower.
 #[derive(Clone, Debug)]
@@ -104,8 +102,8 @@ impl QuadraticProblem {
         values.iter().enumerate().map(range).collect()
     }
 
-    /// The best (x, λ) for which y is an answer; `near` adds a small distance from an x.
-    fn x_step(&self, y: &[f64], near: Option<&[f64]>) -> Option<(Vec<f64>, QpSolution)> {
+    /// The best (x, λ) for which y is an answer; with `fixed` at this x.
+    fn x_step(&self, y: &[f64], fixed: Option<&[f64]>) -> Option<(Vec<f64>, QpSolution)> {
         let (leader, follower) = (&self.leader, &self.follower);
         let (n, m, r) = (leader.lower.len(), follower.m(), follower.r());
         let z = [&vec![0.0; n][..], y].concat();
@@ -113,14 +111,10 @@ impl QuadraticProblem {
         leader.hessian.mul_add(1.0, &z, &mut slope);
         slope.truncate(n);
         slope.resize(n + r, 0.0);
-        let mut triplets = self.hessian_block(0..n);
-        if let Some(x) = near {
-            slope.iter_mut().zip(x).for_each(|(s, x)| *s -= NEAR * x);
-            triplets.extend((0..n).map(|j| (j, j, NEAR)));
-        }
-        let hessian = Csr::from_triplets(n + r, n + r, &triplets)?;
+        let hessian = Csr::from_triplets(n + r, n + r, &self.hessian_block(0..n))?;
         let ranges = self.ranges(y);
-        let (mut lower, mut upper) = (leader.lower.clone(), leader.upper.clone());
+        let (low, high) = fixed.map_or((&leader.lower[..], &leader.upper[..]), |x| (x, x));
+        let (mut lower, mut upper) = (low.to_vec(), high.to_vec());
         ranges[m..].iter().for_each(|&(low, high)| {
             lower.push(low);
             upper.push(high);
@@ -184,13 +178,29 @@ impl QuadraticProblem {
         out
     }
 
-    /// Strong stationarity at (x, y): both programmes solved afresh, and what their multipliers leave of the system.
+    /// Strong stationarity at (x, y): both programmes solved afresh, and what their multipliers leave of the system. The
+    /// follower's multipliers are those that the x-step ends with or, if they are not for this x, any for it.
     pub(super) fn linear_stationarity(&self, x: &[f64], y: &[f64]) -> Option<StrongStationarity> {
+        let n = x.len();
+        let (z, found) = self.x_step(y, None)?;
+        let own = self.linear_residual((x, y), &found, &z[n..]);
+        if own.as_ref().is_some_and(|own| own.residual <= ZERO) {
+            return own;
+        }
+        let other = self.x_step(y, Some(x)).and_then(|(z, _)| self.linear_residual((x, y), &found, &z[n..]));
+        [own, other].into_iter().flatten().min_by(|a, b| a.residual.total_cmp(&b.residual))
+    }
+
+    /// What is left of the system at (x, y, λ) with the multipliers of an x-step and of a fresh y-step.
+    fn linear_residual(
+        &self,
+        (x, y): (&[f64], &[f64]),
+        found: &QpSolution,
+        lambda: &[f64],
+    ) -> Option<StrongStationarity> {
         let (leader, follower) = (&self.leader, &self.follower);
         let (n, m) = (x.len(), follower.m());
-        let (z, found) = self.x_step(y, Some(x))?;
-        let at = [x, &z[n..]].concat();
-        let multipliers = self.multipliers_of(&at);
+        let multipliers = self.multipliers_of(&[x, lambda].concat());
         let second = self.y_step(x, &multipliers)?;
         let (_, gradient) = leader.evaluate(&[x, y].concat());
         let (p, nu) = found.row_multipliers.split_at(m);

@@ -1,5 +1,6 @@
 //! Random problems against twins that know nothing of pieces: fresh factorisations, differences, searches over x.
 
+use bilevel_linalg::vector::norm_inf;
 use bilevel_linalg::{Csr, Dense};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -160,6 +161,34 @@ fn the_bound_of_weak_duality_lies_below_and_close() {
         let worse = problem.follower.lower_bound(&x, &answer);
         assert!(worse <= v + 1e-12, "{worse} {v}");
     }
+}
+
+/// Two variables of the follower: y_0 = x_0, and y_1 in [0, 1] at the bound that x_1 says, either where x_1 = 0.
+fn undecided() -> QuadraticProblem {
+    let mut problem = random(2, 2, 0, 2, 0.5, 0);
+    let csr = |triplets: &[(usize, usize, f64)], size| {
+        Coefficients::Sparse(Csr::from_triplets(size, size, triplets).unwrap())
+    };
+    problem.follower.hessian = csr(&[(0, 0, 1.0)], 2);
+    problem.follower.cross = csr(&[(0, 0, -1.0), (1, 1, 1.0)], 2);
+    problem.follower.linear = vec![0.0; 2];
+    (problem.follower.lower, problem.follower.upper) = (vec![-2.0, 0.0], vec![2.0, 1.0]);
+    // (y_0 − 1/2)² + x_1² + (y_1 − 1/2)²
+    problem.leader.hessian = csr(&[(1, 1, 2.0), (2, 2, 2.0), (3, 3, 2.0)], 4);
+    problem.leader.linear = vec![0.0, 0.0, -1.0, -1.0];
+    problem.leader.constant = 0.5;
+    problem
+}
+
+#[test]
+fn the_leader_picks_among_several_answers() {
+    let problem = undecided();
+    let run = problem.run(&[vec![0.2, 0.7]], &Silent);
+    let found = &run.candidates[0];
+    assert!(norm_inf(&[found.x[0] - 0.5, found.x[1], found.y[0] - 0.5, found.y[1] - 0.5]) < 1e-9, "{found:?}");
+    assert!(problem.strong_stationarity(&found.x, &found.y).unwrap().residual < 1e-7);
+    // With another answer at the same x the leader is not content.
+    assert!(problem.strong_stationarity(&found.x, &[0.5, 0.1]).is_none_or(|found| found.residual > 1e-2));
 }
 
 /// One unit from 0 to 1 over a free way of cost 1 or a way of cost 0.2 and the toll x in [0, 5]: the best toll is 0.8.
