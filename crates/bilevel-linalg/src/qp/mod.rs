@@ -261,7 +261,7 @@ fn dense(qp: &Qp, options: &QpOptions, solved: f64) -> Option<QpSolution> {
     let mut solution = interior::solve(qp)?;
     solution.residual = qp_residual(qp, &solution);
     if options.polish {
-        polish::polish(qp, &mut solution);
+        polish::polish(qp, &mut solution, polish::LARGEST_DENSE);
     }
     solution.objective = qp.objective(&solution.z);
     (solution.residual <= solved).then_some(solution)
@@ -300,7 +300,7 @@ pub fn solve_qp(qp: &Qp, options: &QpOptions) -> Result<QpSolution, LinalgError>
         }
         solution.residual = qp_residual(qp, &solution);
         if options.polish {
-            polish::polish(qp, &mut solution);
+            polish::polish(qp, &mut solution, polish::LARGEST);
         }
         // Written so that a NaN is replaced, and never replaces.
         if best.as_ref().is_none_or(|b| b.residual.is_nan() || solution.residual < b.residual) {

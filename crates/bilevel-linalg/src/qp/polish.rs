@@ -19,8 +19,10 @@ use crate::dense::Dense;
 use crate::ldlt::Ldlt;
 use crate::vector::{axpy, norm_inf};
 
-/// Systems larger than this are left alone: the factorisation is dense.
-const LARGEST: usize = 500;
+/// Systems larger than this are left alone: the factorisation is dense. Where the data are dense too, a system of this
+/// method costs as much as one of the interior-point method.
+pub(super) const LARGEST: usize = 500;
+pub(super) const LARGEST_DENSE: usize = 4000;
 const EXCHANGES: usize = 4;
 const NEWTON_STEPS: usize = 4;
 const REFINEMENTS: usize = 5;
@@ -41,15 +43,15 @@ struct Active {
     balls: Vec<bool>,
 }
 
-/// Improves `solution` (whose residual is set) where it can.
-pub(super) fn polish(qp: &Qp, solution: &mut QpSolution) {
+/// Improves `solution` (whose residual is set) where it can, by systems of order `largest` at most.
+pub(super) fn polish(qp: &Qp, solution: &mut QpSolution, largest: usize) {
     if !crate::vector::all_finite(&solution.z) || !solution.residual.is_finite() {
         return;
     }
     let mut active = Active::of(qp, solution);
     for _ in 0..EXCHANGES {
         let mut system = System::new(qp, &active);
-        if system.order() > LARGEST {
+        if system.order() > largest {
             return;
         }
         let mut candidate = solution.clone();
