@@ -16,6 +16,7 @@ use super::presolve::Presolved;
 use super::{Analysis, FollowerConvexity, Options, Watch, global, portfolio, without_point};
 use crate::evaluate::Workers;
 use crate::hyper::{HyperFailure, HyperSettings};
+use crate::observe::Observer;
 use crate::problem::{Attitude, Failures, Problem};
 use crate::solution::{Solution, Status};
 use crate::upper::hyper::{
@@ -161,6 +162,10 @@ impl Search<'_> {
         };
         let found = multistart(phi, set, bounds, start, &settings, (&local, &workers, self.watch));
         let mut answer = best_of(found, used);
+        if answer.best.is_none() && answer.failure.is_none() && self.watch.interrupted() {
+            // Before the first evaluation was over.
+            answer.ending = Ending::Interrupted;
+        }
         if self.wants_pattern_search(&answer) {
             self.pattern_search(phi, start, &mut answer);
         }
@@ -232,7 +237,7 @@ impl Search<'_> {
         let set = &self.problem.leader().set;
         // Answers that join S(x) must not be hidden by the one that was the answer before.
         let mut oracle = Oracle::new(phi, self.accuracy, usize::MAX, self.watch).cold();
-        answer.approach = attain::approach(&mut oracle, set, &answer.best, self.options.seed);
+        answer.approach = attain::approach(&mut oracle, set, &answer.best, &answer.seen, self.options.seed);
         answer.evaluations += oracle.used();
         if let Some(approach) = &answer.approach {
             answer.best = approach.point.clone();
