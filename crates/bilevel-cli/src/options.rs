@@ -24,7 +24,7 @@ pub struct RunOptions {
     /// The smoothing family of nonsmooth functions.
     #[arg(long, value_name = "NAME")]
     smoothing: Option<String>,
-    /// The model of the value function: quadratic, pool, soft-pool, entropic or moreau; without it one is chosen.
+    /// The model of the value function: quadratic, pool, soft-pool, entropic, barrier or moreau; without it one is chosen.
     #[arg(long, value_name = "NAME", value_parser = ValueKind::ALL.map(ValueKind::name))]
     value_model: Option<String>,
     /// By how much the follower's answer may miss its optimum.

@@ -140,7 +140,8 @@ pub struct KktPoint {
     pub epsilon: f64,
     /// The smoothing family's name.
     pub smoothing: String,
-    /// How v_mu was computed: `quadratic`, `pool`, `soft-pool`, `entropic`, `moreau`.
+    /// How v_mu was computed: `quadratic`, `pool`, `soft-pool`, `entropic`, `barrier`,
+    /// `moreau`.
     pub value_model: String,
     /// The weight of the regulariser `weight / 2 * ‖y − centre‖²` in v_mu; 0 for models without one.
     pub regulariser_weight: f64,
@@ -328,13 +329,18 @@ pub struct Work {
     pub seconds: f64,
 }
 
-/// Multipliers of the further constraints of one level, by the constraint's label, in the user's sense.
+/// Multipliers of both levels at the answer, in the user's units and sense: of every constraint by its label, and of the
+/// bounds of a variable `x` as `bounds of x`. That of a constraint is the rate at which the level's own best value changes
+/// as the constraint is tightened (of an equality, as its right side falls); that of a bound, as the bound rises. The
+/// follower's problem is that at the answer's x.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Multipliers {
-    /// Of the leader's constraints.
+    /// Of the leader's constraints and bounds; empty where no multipliers fit.
     pub leader: NamedValues,
-    /// Of the follower's constraints, at its own problem.
+    /// Of the follower's.
     pub follower: NamedValues,
+    /// Where they are not unique, or why there are none.
+    pub remarks: Vec<String>,
 }
 
 /// The outcome of a run.

@@ -166,3 +166,89 @@ fn an_answer_within_rounding_does_not_hide_the_worst_case() -> Result<(), ModelE
     assert!((first(&solution.y, "y") - 2f64.sqrt()).abs() < 1e-4);
     Ok(())
 }
+
+#[test]
+fn several_constraints_have_to_hold_for_all_answers() -> Result<(), ModelError> {
+    // S(x) = [0, 1]²: x >= y_0, and x + y_1 >= 3/2 asks for x >= 3/2.
+    let mut model = Model::new();
+    let x = model.leader("x", 1).within(Bounds::new(0.0, 3.0)?)?;
+    let y = model.follower("y", 2).within(Bounds::new(0.0, 1.0)?)?;
+    model.upper(x.sum()).lower((&y * 0.0).sum());
+    model.upper_subject_to((x.index(0) - y.index(0)).at_least(0.0));
+    model.upper_subject_to((x.index(0) + y.index(1)).at_least(1.5));
+    let solution = model.build()?.solve(&pessimistic());
+    assert!((solution.upper.unwrap_or(f64::NAN) - 1.5).abs() < 1e-5, "{solution:?}");
+    Ok(())
+}
+
+#[test]
+fn an_equality_has_to_hold_for_all_answers() -> Result<(), ModelError> {
+    // (x - 1) y = 0 for all y in [0, 1]: x = 1.
+    let mut model = Model::new();
+    let x = model.leader("x", 1).within(Bounds::new(0.0, 3.0)?)?;
+    let y = model.follower("y", 1).within(Bounds::new(0.0, 1.0)?)?;
+    model.upper((&x - 3.0).norm2sq()).lower((&y * 0.0).sum());
+    model.upper_subject_to(((&x - 1.0) * &y).equal_to(0.0));
+    let solution = model.build()?.solve(&pessimistic());
+    assert!((first(&solution.x, "x") - 1.0).abs() < 1e-5, "{solution:?}");
+    assert!((solution.upper.unwrap_or(f64::NAN) - 4.0).abs() < 1e-4, "{solution:?}");
+    // And where the follower is decided, y = x / 2: x + y = 3 at x = 2.
+    let mut model = Model::new();
+    let x = model.leader("x", 1).within(Bounds::new(-5.0, 5.0)?)?;
+    let y = model.follower("y", 1).free()?;
+    model.upper(x.norm2sq()).lower((&y - &x * 0.5).norm2sq()).upper_subject_to((&x + &y).equal_to(3.0));
+    let solution = model.build()?.solve(&pessimistic());
+    assert!((solution.upper.unwrap_or(f64::NAN) - 4.0).abs() < 1e-4, "{solution:?}");
+    Ok(())
+}
+
+#[test]
+fn no_x_is_feasible_if_no_answer_set_satisfies_the_constraints() -> Result<(), ModelError> {
+    let mut model = Model::new();
+    let x = model.leader("x", 1).within(Bounds::new(0.0, 1.0)?)?;
+    let y = model.follower("y", 1).within(Bounds::new(0.0, 1.0)?)?;
+    model.upper(x.sum()).lower((&y * 0.0).sum()).upper_subject_to((&x + &y).at_least(1.5));
+    let solution = model.build()?.solve(&pessimistic());
+    assert!(matches!(solution.status, Status::Stuck | Status::Infeasible), "{solution:?}");
+    Ok(())
+}
+
+#[test]
+fn an_optimistic_infimum_that_is_only_approached_is_named() -> Result<(), ModelError> {
+    // x y = 0: y = 0 for x > 0, but at x = 0 the follower takes y = 1.
+    let mut model = Model::new();
+    let x = model.leader("x", 1).within(Bounds::new(0.0, 1.0)?)?;
+    let y = model.follower("y", 1).within(Bounds::new(0.0, 1.0)?)?;
+    model.upper((&x + &y).sum()).lower(-y.sum()).lower_subject_to((&x * &y).equal_to(0.0));
+    let solution = model.start(&[1.0], &[1.0]).build()?.solve(&Options::default());
+    assert_eq!(solution.status, Status::NotAttained, "{solution:?}");
+    assert!(solution.infimum.is_some_and(|f| f.abs() < 1e-6) && first(&solution.x, "x") > 0.0, "{solution:?}");
+    Ok(())
+}
+
+#[test]
+fn an_optimistic_value_at_the_near_side_of_a_jump_is_attained() -> Result<(), ModelError> {
+    // x y <= 0: y = 1 up to x = 0, where F = -x - 2 y = -2 is reached; y = 0 beyond.
+    let mut model = Model::new();
+    let x = model.leader("x", 1).within(Bounds::new(-1.0, 1.0)?)?;
+    let y = model.follower("y", 1).within(Bounds::new(0.0, 1.0)?)?;
+    model.upper(-(&x + &y * 2.0).sum()).lower(-y.sum()).lower_subject_to((&x * &y).at_most(0.0));
+    let solution = model.start(&[-0.5], &[1.0]).build()?.solve(&Options::default());
+    assert!(solution.status != Status::NotAttained, "{solution:?}");
+    assert!((solution.upper.unwrap_or(f64::NAN) + 2.0).abs() < 1e-3, "{solution:?}");
+    Ok(())
+}
+
+/// phi_p = -(x + 1) before x = -1/4, and 1 - x from there: the follower's slope vanishes at the jump.
+#[test]
+fn a_jump_where_the_follower_becomes_undecided_is_named() -> Result<(), ModelError> {
+    let mut model = Model::new();
+    let x = model.leader("x", 1).within(Bounds::new(-0.5, 0.5)?)?;
+    let y = model.follower("y", 1).within(Bounds::new(-1.0, 1.0)?)?;
+    let slope = -(-(&x + 0.25)).plus() + (&x - 0.25).plus();
+    let problem = model.upper(-(&x + &y).sum()).lower((slope * &y).sum()).start(&[0.0], &[0.0]).build()?;
+    let solution = problem.solve(&pessimistic());
+    assert_eq!(solution.status, Status::NotAttained, "{solution:?}");
+    assert!((solution.infimum.unwrap_or(f64::NAN) + 0.75).abs() < 1e-4, "{solution:?}");
+    Ok(())
+}

@@ -50,10 +50,11 @@ fn solution(solution: &Solution) -> Value {
         insert(&mut out, "gap", global.gap.and_then(number));
     }
     let multipliers = &solution.multipliers;
-    out.insert(
-        "multipliers".into(),
-        json!({"leader": named(&multipliers.leader), "follower": named(&multipliers.follower)}),
-    );
+    let mut both = Map::new();
+    both.insert("leader".into(), named(&multipliers.leader));
+    both.insert("follower".into(), named(&multipliers.follower));
+    insert(&mut both, "remarks", Some(json!(multipliers.remarks)).filter(|v| *v != json!([])));
+    out.insert("multipliers".into(), Value::Object(both));
     out.insert("certificate".into(), certificate(&solution.certificate));
     let work = &solution.work;
     out.insert(

@@ -3,11 +3,13 @@
 use std::fmt::Write as _;
 
 use bilevel::problem::{Attitude, NamedValues};
-use bilevel::solution::{Certificate, Measured, Rigor, Solution, Verdict};
+use bilevel::solution::{Certificate, Measured, Multipliers, Rigor, Solution, Verdict};
 use bilevel_format::Known;
 
 /// Entries of a vector shown before it is cut.
 const SHOWN: usize = 8;
+/// Multipliers up to this are not shown.
+const NOTHING: f64 = 1e-9;
 
 /// The text to print for one or several solutions of a problem.
 ///
@@ -86,11 +88,26 @@ fn point(out: &mut String, solution: &Solution, known: &Known) {
     if let Some(lower) = solution.lower {
         line(out, "f", &number(lower));
     }
+    multipliers(out, &solution.multipliers);
     certificate(out, &solution.certificate);
     let work = &solution.work;
     let seconds =
         if work.seconds < 1.0 { format!("{:.0} ms", 1e3 * work.seconds) } else { format!("{:.1} s", work.seconds) };
     line(out, "work", &format!("{} lower solves, {seconds}", work.lower_solves));
+}
+
+/// The multipliers that are not zero, a line each, as far as they are few; and the remarks.
+fn multipliers(out: &mut String, multipliers: &Multipliers) {
+    for (level, values) in [("leader", &multipliers.leader), ("follower", &multipliers.follower)] {
+        let present: Vec<_> = values.0.iter().filter(|(_, v)| v.iter().any(|u| u.abs() > NOTHING)).collect();
+        for (name, entries) in present.iter().take(SHOWN) {
+            line(out, "multiplier", &format!("{} of the {level}'s {name}", folded(entries)));
+        }
+        if present.len() > SHOWN {
+            line(out, "", &format!("… and of {} more of the {level}'s constraints", present.len() - SHOWN));
+        }
+    }
+    multipliers.remarks.iter().for_each(|remark| line(out, "", remark));
 }
 
 fn certificate(out: &mut String, certificate: &Certificate) {
@@ -133,10 +150,15 @@ fn certificate(out: &mut String, certificate: &Certificate) {
 
 pub(super) fn variables(out: &mut String, values: Option<&NamedValues>) {
     for (name, values) in values.iter().flat_map(|values| &values.0) {
-        let shown: Vec<String> = values.iter().take(SHOWN).map(|&v| number(v)).collect();
-        let rest = if values.len() > SHOWN { format!(", … ({} entries)", values.len()) } else { String::new() };
-        line(out, name, &format!("{}{rest}", shown.join(", ")));
+        line(out, name, &folded(values));
     }
+}
+
+/// The first entries of a vector.
+fn folded(values: &[f64]) -> String {
+    let shown: Vec<String> = values.iter().take(SHOWN).map(|&v| number(v)).collect();
+    let rest = if values.len() > SHOWN { format!(", … ({} entries)", values.len()) } else { String::new() };
+    format!("{}{rest}", shown.join(", "))
 }
 
 pub(super) fn line(out: &mut String, label: &str, text: &str) {

@@ -9,10 +9,11 @@
 //! λ, μ >= 0 where a lower side holds, <= 0 where an upper side holds, and τ >= 0. So a multiplier is the rate at which
 //! the optimal value grows with its bound.
 //!
-//! `conic` solves by Clarabel's interior-point method (Goulart and Chen, "Clarabel: an interior-point solver for conic
+//! `interior` solves programmes with much dense data by a primal-dual interior-point method; `conic` solves all others by Clarabel's interior-point method (Goulart and Chen, "Clarabel: an interior-point solver for conic
 //! programs with quadratic objectives", 2024), and `polish` improves the answer on its active constraints.
 
 mod conic;
+mod interior;
 mod polish;
 mod residual;
 #[cfg(test)]
@@ -241,6 +242,31 @@ const SOLVED: f64 = 1e-9;
 /// An answer with at most this residual is `AlmostSolved`, and one with more is none.
 const ALMOST_SOLVED: f64 = 1e-5;
 
+/// From this many variables on, with this part of the entries of a full Hessian in the data, data count as dense.
+const LARGE: usize = 50;
+const FILLED: f64 = 0.1;
+
+/// The answer of the method for dense data, where the data are and it solves the programme.
+fn dense(qp: &Qp, options: &QpOptions, solved: f64) -> Option<QpSolution> {
+    let n = qp.dimension();
+    let of_hessian = match qp.hessian {
+        QpHessian::Zero => 0,
+        QpHessian::Dense(p) => p.data().len(),
+        QpHessian::Sparse(p) => p.stored(),
+    };
+    let filled = (of_hessian + qp.rows.stored()) as f64 >= FILLED * (n * n) as f64;
+    if n < LARGE || !filled || !qp.balls.is_empty() {
+        return None;
+    }
+    let mut solution = interior::solve(qp)?;
+    solution.residual = qp_residual(qp, &solution);
+    if options.polish {
+        polish::polish(qp, &mut solution);
+    }
+    solution.objective = qp.objective(&solution.z);
+    (solution.residual <= solved).then_some(solution)
+}
+
 /// Solves a convex quadratic programme: silent, one thread, the same answer every time.
 ///
 /// # Errors
@@ -263,6 +289,9 @@ pub fn solve_qp(qp: &Qp, options: &QpOptions) -> Result<QpSolution, LinalgError>
         return Ok(solution);
     }
     let solved = SOLVED.max(10.0 * options.tolerance);
+    if let Some(solution) = dense(qp, options, solved) {
+        return Ok(solution);
+    }
     let mut best: Option<QpSolution> = None;
     for careful in [false, true] {
         let mut solution = conic::solve(qp, options, careful);

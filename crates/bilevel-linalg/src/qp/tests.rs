@@ -270,3 +270,32 @@ fn a_stall_is_overcome() {
     assert_eq!(s.status, QpStatus::Solved);
     assert!(s.residual < 1e-14);
 }
+
+#[test]
+fn the_method_for_dense_data_agrees_with_the_conic_one() {
+    for seed in 0..4 {
+        let n = 60;
+        let hessian = crate::testing::of_rank(n, n, if seed % 2 == 0 { n } else { 40 }, seed).row_gram(None).unwrap();
+        let linear = crate::testing::dense(1, n, seed + 10).data().to_vec();
+        let rows = Csr::from_dense(&crate::testing::dense(20, n, seed + 20));
+        let (mut row_lower, mut row_upper) = (vec![f64::NEG_INFINITY; 20], vec![0.3; 20]);
+        (row_lower[0], row_upper[0], row_lower[1]) = (0.1, 0.1, -0.2);
+        let (lower, mut upper) = (vec![-1.0; n], vec![1.0; n]);
+        (upper[3], upper[4]) = (f64::INFINITY, -1.0);
+        let qp = Qp {
+            hessian: QpHessian::Dense(&hessian),
+            linear: &linear,
+            lower: &lower,
+            upper: &upper,
+            rows: &rows,
+            row_lower: &row_lower,
+            row_upper: &row_upper,
+            balls: &[],
+        };
+        let mut dense = super::interior::solve(&qp).unwrap();
+        dense.residual = qp_residual(&qp, &dense);
+        let conic = super::conic::solve(&qp, &QpOptions::default(), false);
+        assert!(dense.residual < 1e-9, "{}", dense.residual);
+        assert!((qp.objective(&dense.z) - qp.objective(&conic.z)).abs() < 1e-7);
+    }
+}

@@ -1,18 +1,23 @@
 //! How far y is from the follower's best answer, by a solve that shares nothing with a method's own: another algorithm
-//! (SQP, first derivatives only, where methods use the interior-point method) from other starts.
+//! (SQP, first derivatives only, where methods use the interior-point method; truncated Newton steps for large free convex
+//! followers) from other starts.
 //!
 //! For a follower that is convex by structure any solve that ends in a minimiser finds v(x) up to its residual; for
 //! others the least value over many starts is an upper bound on v(x), so the gap reported is an estimate from below.
 
+use bilevel_linalg::{Dense, vector};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::follower_violation;
+use crate::hyper::follower_minimiser;
 use crate::lower::{Composite, CompositeAt, Follower, FollowerProgram, Regulariser, branches, proximal};
-use crate::nlp::{self, interior_point, sqp};
+use crate::nlp::{self, Nlp, interior_point, sqp};
 use crate::problem::{At, Failures, FunctionEvaluator, Problem};
+use crate::set::{ConvexSet, Description};
 use crate::smooth::Smoothing;
 use crate::upper::Levels;
+use crate::upper::pieces::QuadraticProblem;
 
 /// What the independent solve found.
 #[derive(Clone, Debug)]
@@ -29,6 +34,8 @@ pub struct FollowerCheck {
     pub nearest: Option<Vec<f64>>,
     /// Distance of y to it; infinite without one.
     pub distance: f64,
+    /// Where f is so flat at y that the limit of the gap does not see it: a lower answer to which y leads.
+    pub lower_nearby: Option<Vec<f64>>,
     /// Lower solves made.
     pub solves: u64,
     /// How it was done, in a few words.
@@ -61,7 +68,19 @@ pub fn check_follower(
     if let Some(composite) = &levels.follower.branches {
         return by_branches(problem, composite, x, y, failures);
     }
+    if let Some(quadratic) = &levels.quadratic
+        && let Some(check) = by_duality(problem, quadratic, x, y, failures)
+    {
+        return Some(check);
+    }
     let follower = levels.exact_follower.as_ref().unwrap_or(&levels.follower);
+    let large = problem.m() > LARGE && levels.convex && levels.exact_follower.is_some();
+    if large && is_free(problem, follower) {
+        let found = without_matrices(problem, x, y, seed, failures).filter(|found| found.converged);
+        if found.is_some() {
+            return found;
+        }
+    }
     let mut program = FollowerProgram::new(follower, failures);
     program.fix(x, smoothing, &Regulariser::default());
     let mut judge = Judge {
@@ -89,10 +108,12 @@ pub fn check_follower(
     let as_good = answers.iter().filter(|answer| answer.converged && answer.value <= near);
     let nearest = as_good.map(|answer| &answer.y).min_by(|a, b| distance(y, a).total_cmp(&distance(y, b))).cloned();
     let kind = if levels.convex { "convex follower" } else { "multistart" };
+    let lower_nearby = lower_nearby(&mut program, &mut judge, &follower.extend(x, y), smoothing);
     Some(FollowerCheck {
         gap: judge.objective.value(At { x, y, smoothing: Smoothing::EXACT }) - best.value,
         distance: nearest.as_ref().map_or(f64::INFINITY, |answer| distance(y, answer)),
         nearest,
+        lower_nearby,
         value: best.value,
         y: best.y,
         converged,
@@ -101,6 +122,87 @@ pub fn check_follower(
         unbounded,
     })
 }
+
+/// For a convex quadratic follower: v(x) is at least what weak duality says of the multipliers that an interior-point
+/// method ends with. `None` if they are not good enough to say anything, or the leader's set needs further variables.
+fn by_duality(
+    problem: &Problem,
+    quadratic: &QuadraticProblem,
+    x: &[f64],
+    y: &[f64],
+    failures: &Failures,
+) -> Option<FollowerCheck> {
+    let data = &quadratic.follower;
+    if data.n() != x.len() || data.m() != y.len() {
+        return None;
+    }
+    let answer = data.answer(x).filter(|answer| answer.status.is_answer())?;
+    let objective = &problem.follower().objective;
+    let mut whole = FunctionEvaluator::new(objective, problem.n(), problem.m(), failures);
+    let mut f = |y: &[f64]| whole.value(At { x, y, smoothing: Smoothing::EXACT });
+    let (own, found) = (f(y), f(&answer.y));
+    // The part of f in x alone is in f, not in the data.
+    let lower = found + (data.lower_bound(x, &answer) - data.value(x, &answer.y));
+    if found - lower > TIGHT * (1.0 + found.abs()) {
+        return None;
+    }
+    let mut nearest = answer.y.clone();
+    if distance(y, &nearest) > NEXT * (1.0 + vector::norm_inf(y)) && own - lower <= NEXT * (1.0 + own.abs()) {
+        nearest = data.answer_near(x, y, NEXT).map_or(nearest, |answer| answer.y);
+    }
+    Some(FollowerCheck {
+        lower_nearby: None,
+        gap: own - lower,
+        distance: distance(y, &nearest),
+        nearest: Some(nearest),
+        value: lower,
+        y: answer.y,
+        converged: true,
+        solves: 1,
+        by: "weak duality with an interior-point method's multipliers".to_string(),
+        unbounded: false,
+    })
+}
+
+/// Free convex followers with more variables are checked without matrices.
+const LARGE: usize = 200;
+/// The slope left, relative to 1 + the start's, of a minimiser found so.
+const FLAT: f64 = 1e-9;
+
+/// Whether the follower may choose any y, without auxiliary variables.
+fn is_free(problem: &Problem, follower: &Follower) -> bool {
+    let mut set = Description::default();
+    problem.follower().set.describe(0, &mut set);
+    let open = set.lower.iter().chain(&set.upper).all(|bound| bound.is_infinite());
+    let whole = open && set.row_count() == 0 && set.balls.is_empty();
+    whole && problem.follower().constraints.is_empty() && follower.lower.len() == problem.m()
+}
+
+/// For large free convex followers: minimisers of f by truncated Newton steps from a random point, and from y.
+fn without_matrices(problem: &Problem, x: &[f64], y: &[f64], seed: u64, failures: &Failures) -> Option<FollowerCheck> {
+    let mut f = FunctionEvaluator::new(&problem.follower().objective, problem.n(), problem.m(), failures);
+    let mut f = |y: &[f64]| f.value(At { x, y, smoothing: Smoothing::EXACT });
+    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ SEED);
+    let away: Vec<f64> = y.iter().map(|y| y + (1.0 + y.abs()) * rng.random_range(-1.0..=1.0)).collect();
+    let (best, left) = follower_minimiser(problem, x, &away)?;
+    let nearest = follower_minimiser(problem, x, y).map(|(y, _)| y);
+    let value = f(&best);
+    Some(FollowerCheck {
+        lower_nearby: None,
+        gap: f(y) - value,
+        distance: nearest.as_ref().map_or(f64::INFINITY, |answer| distance(y, answer)),
+        nearest,
+        value,
+        y: best,
+        converged: left <= FLAT,
+        solves: 2,
+        by: "independent truncated Newton, convex follower".to_string(),
+        unbounded: false,
+    })
+}
+
+/// Answers that differ by more than this, relative, are looked at for the one next to y; and the weight with which.
+const NEXT: f64 = 1e-5;
 
 /// A bound on the gap, relative to 1 + |v|, from which nothing better needs to be looked for.
 const TIGHT: f64 = 1e-9;
@@ -138,6 +240,7 @@ fn in_parts(
                 gap,
                 converged,
                 nearest,
+                lower_nearby: None,
                 distance,
                 solves,
                 by,
@@ -157,6 +260,7 @@ fn in_parts(
         gap: f - bound.lower,
         distance: distance(y, &near.y),
         nearest: Some(near.y),
+        lower_nearby: None,
         value: bound.lower,
         y: answer,
         converged,
@@ -192,6 +296,7 @@ fn by_branches(
         gap: f(y) - value,
         distance: nearest.as_ref().map_or(f64::INFINITY, |answer| distance(y, answer)),
         nearest,
+        lower_nearby: None,
         value,
         y: best.y.clone(),
         converged: agree,
@@ -254,13 +359,124 @@ impl Judge<'_> {
 }
 
 /// SQP; where it gives up, the interior-point method from the same start, which still shares no path with a method's own.
-fn solve(program: &mut FollowerProgram<'_>, start: &[f64]) -> nlp::Solution {
+fn solve(program: &mut dyn Nlp, start: &[f64]) -> nlp::Solution {
     let found = sqp::solve(program, start, &sqp::Settings::default());
     if found.status.is_success() {
         return found;
     }
     let second = interior_point::solve(program, start, &interior_point::Settings::default());
     if second.residuals.scaled < found.residuals.scaled { second } else { found }
+}
+
+/// Slope and curvature below which f counts as flat at an answer.
+const FLAT_SLOPE: f64 = 1e-4;
+/// A lower answer counts where it gains this much once slope and curvature are of the size of 1.
+const LOWER: f64 = 1e-6;
+
+/// Where f is flat at ỹ: the answer to which ỹ leads once f is scaled up to slopes and curvatures of the size of 1, if it is
+/// lower. A follower cares about the last digit of its objective, whatever units it is written in.
+fn lower_nearby<'a>(
+    program: &mut FollowerProgram<'a>,
+    judge: &mut Judge<'_>,
+    y: &[f64],
+    smoothing: Smoothing<'a>,
+) -> Option<Vec<f64>> {
+    if smoothing.mu() > 0.0 || y.len() > LARGEST_FLAT {
+        return None;
+    }
+    let (d, size) = (y.len(), vector::norm_inf(y));
+    let (mut gradient, mut hessian) = (vec![0.0; d], Dense::zeros(d, d));
+    program.gradient(y, &mut gradient);
+    let constraints = vec![0.0; program.frame().constraint_upper.len()];
+    let known = program.hessian(y, 1.0, &constraints, &mut hessian);
+    let bend = if known { hessian.norm_max() * (1.0 + size) } else { f64::INFINITY };
+    let scale = vector::norm_inf(&gradient).max(bend);
+    if !(scale > 0.0 && scale < FLAT_SLOPE) {
+        return None;
+    }
+    let m = judge.problem.m();
+    let here = judge.objective.value(At { x: judge.x, y: &y[..m], smoothing: Smoothing::EXACT });
+    let found = solve(&mut Scaled { program, factor: 1.0 / scale }, y);
+    let answer = judge.answer(found)?;
+    let lower = here - answer.value > LOWER * scale;
+    (lower && !flatter_beside(program, judge.x, y, &gradient, smoothing)).then_some(answer.y)
+}
+
+/// Whether f loses its slope at ỹ altogether within rounding of x: then ỹ is an answer there, and f only looks flat because x
+/// is not met to the last digit.
+fn flatter_beside<'a>(
+    program: &mut FollowerProgram<'a>,
+    x: &[f64],
+    y: &[f64],
+    gradient: &[f64],
+    smoothing: Smoothing<'a>,
+) -> bool {
+    let reach = BESIDE * (1.0 + vector::norm_inf(x));
+    let mut slope = |x: &[f64]| {
+        let mut out = vec![0.0; y.len()];
+        program.fix(x, smoothing, &Regulariser::default());
+        program.gradient(y, &mut out);
+        out
+    };
+    // A Gauss-Newton step in each variable of x, by differences.
+    let mut best = vector::norm_inf(gradient);
+    let mut at = x.to_vec();
+    for j in (0..x.len()).chain(0..x.len()) {
+        let here = slope(&at);
+        let mut beside = at.clone();
+        beside[j] += 0.1 * reach;
+        let change: Vec<f64> = slope(&beside).iter().zip(&here).map(|(a, b)| (a - b) / (0.1 * reach)).collect();
+        let squares = vector::dot(&change, &change);
+        if squares > 0.0 {
+            beside[j] = at[j] - (vector::dot(&change, &here) / squares).clamp(-reach, reach);
+            let size = vector::norm_inf(&slope(&beside));
+            if size < best {
+                (best, at) = (size, beside);
+            }
+        }
+    }
+    program.fix(x, smoothing, &Regulariser::default());
+    best <= FLATTER * vector::norm_inf(gradient)
+}
+
+/// Distance in x, relative to 1 + its size, that counts as rounding, and the part of a slope that may be left beside x.
+const BESIDE: f64 = 1e-6;
+const FLATTER: f64 = 1e-2;
+
+/// Larger followers are not looked at for flatness.
+const LARGEST_FLAT: usize = 100;
+
+/// The follower's programme with its objective multiplied by a factor.
+struct Scaled<'p, 'a> {
+    program: &'p mut FollowerProgram<'a>,
+    factor: f64,
+}
+
+impl Nlp for Scaled<'_, '_> {
+    fn frame(&self) -> &nlp::Frame {
+        self.program.frame()
+    }
+
+    fn objective(&mut self, z: &[f64]) -> f64 {
+        self.factor * self.program.objective(z)
+    }
+
+    fn gradient(&mut self, z: &[f64], out: &mut [f64]) {
+        self.program.gradient(z, out);
+        vector::scale(self.factor, out);
+    }
+
+    fn constraints(&mut self, z: &[f64], out: &mut [f64]) {
+        self.program.constraints(z, out);
+    }
+
+    fn jacobian(&mut self, z: &[f64], out: &mut Dense) {
+        self.program.jacobian(z, out);
+    }
+
+    fn hessian(&mut self, z: &[f64], objective_weight: f64, weights: &[f64], out: &mut Dense) -> bool {
+        self.program.hessian(z, self.factor * objective_weight, weights, out)
+    }
 }
 
 const SEED: u64 = 0x9e37_79b9_7f4a_7c15;

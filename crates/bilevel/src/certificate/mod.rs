@@ -17,12 +17,15 @@
 //! moreau.rs         stationarity of phi_p: a bound of the Moreau envelope's gradient
 //! goldstein.rs      the hull of subgradients around x, which is weaker
 //! black_box.rs      stationarity of phi_o from values alone
+//! degeneracy.rs     constraint qualifications of the follower at the answer
+//! multipliers/      multipliers of both levels at the answer, by least squares with signs
 //! kkt.rs            the residuals (2.7) of a point of (VFP_epsilon^mu), multipliers by least squares
 //! ```
 
 mod black_box;
 mod clarke;
 mod constants;
+mod degeneracy;
 mod error_bound;
 mod feasibility;
 mod follower_gap;
@@ -30,6 +33,7 @@ mod goldstein;
 mod kkt;
 mod modulus;
 mod moreau;
+mod multipliers;
 mod projection;
 mod segments;
 mod set_smoothness;
@@ -41,6 +45,7 @@ mod words;
 pub use black_box::{BlackBoxCheck, BlackBoxSettings, black_box};
 pub use clarke::{ClarkeCheck, clarke};
 pub use constants::{Constant, Constants, Source};
+pub use degeneracy::Degeneracy;
 pub use error_bound::ErrorBound;
 pub use feasibility::jointly_feasible;
 pub use follower_gap::{FollowerCheck, check_follower};
@@ -48,6 +53,7 @@ pub use goldstein::{goldstein, goldstein_stationarity};
 pub use kkt::check_kkt;
 pub use modulus::{ObservedModulus, observed_modulus};
 pub use moreau::{MoreauCheck, MoreauSettings, moreau};
+pub use multipliers::{PointInUnits, multipliers};
 pub use projection::AnswerProjector;
 pub use segments::Segment;
 pub use set_smoothness::{Projection, ScaleRow, SetSmoothness, SetSmoothnessSettings, Triple, set_smoothness};

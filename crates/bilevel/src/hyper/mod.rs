@@ -15,6 +15,7 @@
 //! face.rs         the answers near one minimiser as a polyhedron, and F on it
 //! answers.rs      what S(x) looks like, whatever F is
 //! eta.rs          the same for a follower who takes any answer within eta of the best
+//! independent.rs  a minimiser of f for checks of large followers
 //! user.rs         UserHyper: a user's own function of x
 //! krylov.rs       free quadratic followers with thousands of variables, by Hessian products alone
 //! penalty.rs      large convex followers over a set: the penalty path, first derivatives only
@@ -37,6 +38,7 @@ mod face;
 mod factored;
 mod facts;
 mod functions;
+mod independent;
 mod krylov;
 mod null_space;
 mod oracle;
@@ -51,6 +53,7 @@ mod testing;
 mod tests;
 mod user;
 
+pub(crate) use independent::follower_minimiser;
 pub(crate) use spectrum::Spectrum;
 
 pub use directional::{Directional, directional_derivative};

@@ -15,7 +15,8 @@
 
 use std::collections::BTreeMap;
 
-use bilevel_linalg::{Cholesky, Dense, PivotedQr, nnls};
+use bilevel_linalg::qp::{Qp, QpHessian, QpOptions, solve_qp};
+use bilevel_linalg::{Cholesky, Csr, Dense, PivotedQr, nnls};
 
 use super::interval::Interval;
 use super::problem::Formulas;
@@ -25,6 +26,8 @@ use super::program::{Code, Program, Sweep, Unary};
 const NEARLY_ACTIVE: f64 = 1e-6;
 /// Most entries of the quadratic form's terms that are written out.
 const MOST_ENTRIES: usize = 30_000_000;
+/// Forms of more variables are not factored.
+const LARGEST_FORM: usize = 2500;
 /// Squares of affine functions with more entries than this are left to the composition rules, unless needed.
 const LONG_SQUARE: usize = 16;
 
@@ -184,6 +187,9 @@ impl Formulas {
         if columns.is_empty() {
             return Some(weights);
         }
+        if self.m * columns.len() > DENSE {
+            return self.large_multipliers(spot, (y, domain), (&columns, signed), weights);
+        }
         let mut gradient = vec![Interval::ZERO; self.n + self.m];
         let at_end = |j: usize| {
             let z = domain[j];
@@ -209,6 +215,54 @@ impl Formulas {
         Some(weights)
     }
 }
+
+impl Formulas {
+    /// The same for many variables and constraints: multipliers of the follower's linearisation at y,
+    /// min ∇fᵀd subject to the active constraints and the box, a sparse linear programme. Where Y(x) has degenerate
+    /// corners least squares does not know which of the variables at their ends may move.
+    fn large_multipliers(
+        &self,
+        spot: &mut Sweep<Interval>,
+        (y, domain): (&[f64], &[Interval]),
+        (columns, signed): (&[usize], usize),
+        mut weights: Vec<Interval>,
+    ) -> Option<Vec<Interval>> {
+        let program = &self.program;
+        let mut gradient = vec![Interval::ZERO; self.n + self.m];
+        let mut triplets = Vec::new();
+        for (k, &r) in columns.iter().enumerate() {
+            spot.gradient(program, r, &mut gradient);
+            let row = gradient[self.n..].iter().enumerate().filter(|(_, g)| **g != Interval::ZERO);
+            triplets.extend(row.map(|(j, g)| (k, j, g.mid())));
+        }
+        spot.gradient(program, self.follower.objective, &mut gradient);
+        let linear: Vec<f64> = gradient[self.n..].iter().map(|g| g.mid()).collect();
+        let rows = Csr::from_triplets(columns.len(), self.m, &triplets)?;
+        let mut row_lower = vec![f64::NEG_INFINITY; signed];
+        row_lower.resize(columns.len(), 0.0);
+        let (lower, upper): (Vec<f64>, Vec<f64>) =
+            domain.iter().zip(y).map(|(z, v)| ((z.lo() - v).min(0.0), (z.hi() - v).max(0.0))).unzip();
+        let qp = Qp {
+            hessian: QpHessian::Zero,
+            linear: &linear,
+            lower: &lower,
+            upper: &upper,
+            rows: &rows,
+            row_lower: &row_lower,
+            row_upper: &vec![0.0; columns.len()],
+            balls: &[],
+        };
+        let options = QpOptions { tolerance: 1e-11, ..QpOptions::default() };
+        let found = solve_qp(&qp, &options).ok().filter(|found| found.status.is_answer())?;
+        for (k, (&r, &v)) in columns.iter().zip(&found.row_multipliers).enumerate() {
+            weights[r] = Interval::point(if k < signed { (-v).max(0.0) } else { -v });
+        }
+        Some(weights)
+    }
+}
+
+/// Matrices with more entries than this are not written out.
+const DENSE: usize = 250_000;
 
 /// Least squares, the first `signed` coefficients nonnegative; plain least squares where that has the signs already.
 fn signed_least_squares(matrix: &Dense, wanted: &[f64], signed: usize) -> Option<Vec<f64>> {
@@ -416,9 +470,11 @@ impl Lagrangian<'_> {
     }
 }
 
-/// The Hessian of the quadratic part, in intervals.
+/// The Hessian of the quadratic part, in intervals: its diagonal alone while all products are of single variables.
 struct QuadraticForm {
     m: usize,
+    diagonal: Vec<Interval>,
+    /// Both triangles without what is in `diagonal`; empty while there is nothing.
     hessian: Vec<Interval>,
     entries: usize,
     /// Whether there is a part that is not convex by itself.
@@ -427,7 +483,7 @@ struct QuadraticForm {
 
 impl QuadraticForm {
     fn new(m: usize) -> Self {
-        Self { m, hessian: vec![Interval::ZERO; m * m], entries: 0, mixed: false }
+        Self { m, diagonal: vec![Interval::ZERO; m], hessian: Vec::new(), entries: 0, mixed: false }
     }
 
     /// Adds the Hessian of `w (aᵀy) (bᵀy)`; `None` if that is too much work.
@@ -436,6 +492,17 @@ impl QuadraticForm {
         if self.entries > MOST_ENTRIES {
             return None;
         }
+        if let ([(i, u)], [(j, v)]) = (a, b)
+            && i == j
+        {
+            let term = w * *u * *v;
+            self.diagonal[*i] = self.diagonal[*i] + term + term;
+            return Some(());
+        }
+        if self.m > LARGEST_FORM {
+            return None;
+        }
+        self.hessian.resize(self.m * self.m, Interval::ZERO);
         for &(i, u) in a {
             let scaled = w * u;
             for &(j, v) in b {
@@ -449,8 +516,16 @@ impl QuadraticForm {
     }
 
     /// σ with every symmetric matrix in the form minus σ I positive semidefinite.
-    fn modulus(&self) -> Option<f64> {
+    fn modulus(mut self) -> Option<f64> {
         let m = self.m;
+        if self.hessian.is_empty() {
+            let least = self.diagonal.iter().fold(f64::INFINITY, |a: f64, d| a.min(d.lo()));
+            let convex = if self.mixed { least } else { least.max(0.0) };
+            return self.diagonal.iter().all(|d| d.is_bounded()).then_some(if m == 0 { 0.0 } else { convex });
+        }
+        for (i, d) in self.diagonal.iter().enumerate() {
+            self.hessian[i * m + i] = self.hessian[i * m + i] + *d;
+        }
         if !self.hessian.iter().all(|h| h.is_bounded()) {
             return None;
         }

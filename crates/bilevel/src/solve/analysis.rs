@@ -5,6 +5,7 @@ use crate::expr::structure::{Block, Convexity, Sample, Structure, VariableBounds
 use crate::lower::{Composite, Follower};
 use crate::problem::{At, Failures, FunctionEvaluator, Problem, Side};
 use crate::smooth::Smoothing;
+use crate::upper::pieces::QuadraticProblem;
 use crate::upper::{Leader, Levels};
 use std::sync::Arc;
 
@@ -71,7 +72,12 @@ impl Analysis {
             Follower::epigraph(problem, &bounds)
         };
         let exact_leader = exact_follower.as_ref().map(|follower| Leader::new(problem, follower, upper.smooth));
-        let levels = Levels { follower, leader, exact_follower, exact_leader, convex: lower.convex };
+        let quadratic = exact_leader.as_ref().zip(exact_follower.as_ref()).filter(|_| lower.convex && upper.smooth);
+        let quadratic = quadratic
+            .filter(|_| problem.n() + problem.m() >= PIECES)
+            .and_then(|(leader, follower)| QuadraticProblem::recognise(leader, follower))
+            .map(Arc::new);
+        let levels = Levels { follower, leader, exact_follower, exact_leader, convex: lower.convex, quadratic };
         Self {
             bounds,
             convexity: if lower.convex { FollowerConvexity::Structure } else { FollowerConvexity::Unknown },
@@ -106,6 +112,9 @@ impl Sample for Sampler<'_> {
         self.0.value(At { x, y, smoothing: Smoothing::EXACT })
     }
 }
+
+/// From this many variables of both levels on, convex quadratic followers are treated as data.
+const PIECES: usize = 10;
 
 /// Followers with more variables have no epigraph form where their objective's parts give exact answers.
 const LARGE: usize = 150;

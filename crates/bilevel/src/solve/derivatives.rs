@@ -1,6 +1,7 @@
 //! A check of all first derivatives against central differences, at a problem's start.
 
-use super::{Analysis, Options, portfolio};
+use super::portfolio::{self, Round};
+use super::{Analysis, Options};
 use crate::lower::Meter;
 use crate::problem::{At, Failures, FunctionEvaluator, Problem, Side};
 use crate::smooth::Smoothing;
@@ -20,7 +21,8 @@ pub struct DerivativeCheck {
 pub fn check_derivatives(problem: &Problem) -> Vec<DerivativeCheck> {
     let analysis = Analysis::new(problem);
     let only_first = Options { starts: 1, ..Options::default() };
-    let starts = portfolio::starts(problem, &analysis, &only_first, &Meter::unlimited(), &Failures::default());
+    let starts =
+        portfolio::starts(problem, &analysis, &only_first, Round::First(1), &Meter::unlimited(), &Failures::default());
     let Some(start) = starts.first() else { return Vec::new() };
     let nudge = |z: &[f64]| -> Vec<f64> {
         z.iter().enumerate().map(|(j, z)| z + 1e-3 * (1.0 + z.abs()) * (0.5 + 0.1 * (j % 5) as f64)).collect()

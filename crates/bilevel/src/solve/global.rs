@@ -127,7 +127,7 @@ impl Turns<'_> {
         let way = &self.presolved.way;
         let (x, y) = way.enter(&incumbent.x, &incumbent.y);
         let (schedule, value_model) = (Schedule::direct(variables), models::default_kind(self.analysis));
-        let start = Start { x, y, schedule, value_model, seed: self.options.seed };
+        let start = Start { x, y, schedule, value_model, seed: self.options.seed, screened: false };
         let budget = self.options.budget / 20;
         let (problem, analysis) = (self.presolved.problem.as_ref(), self.analysis);
         let run: Run = portfolio::run(problem, analysis, self.options, (0, &start), budget, self.watch, self.failures);

@@ -48,7 +48,7 @@ use crate::observe::{Observer, Silent, Stage};
 use crate::problem::{Failures, Problem};
 use crate::solution::{Certificate, Multipliers, Solution, Status, Work};
 use crate::upper::Run;
-use portfolio::Start;
+use portfolio::{Round, Start};
 use presolve::{InUserUnits, Presolved};
 
 impl Problem {
@@ -105,7 +105,14 @@ fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solution {
     if options.on_phi() {
         return hyper::solve(problem, parts, options, watch);
     }
-    if !(options.leaves_open() && hyper::is_default(inner, &analysis)) {
+    let undecided = options.leaves_open() && hyper::is_default(inner, &analysis);
+    let failures = Failures::default();
+    if let Some(solution) = by_pieces(parts, options, watch, &failures)
+        && (solution.status.is_success() || !undecided)
+    {
+        return solution;
+    }
+    if !undecided {
         return by_value_function(problem, parts, options, watch);
     }
     let on_phi = hyper::solve(problem, parts, options, watch);
@@ -131,24 +138,17 @@ fn by_value_function(
     watch: &Watch<'_>,
 ) -> Solution {
     let failures = Failures::default();
-    let inner = presolved.problem.as_ref();
     if let Some(reason) = options.value_model.and_then(|kind| models::refusal(analysis, kind)) {
         return without_point(problem, options, Status::Unsupported, reason);
     }
-    let screening = Meter::new(options.budget / 4);
-    let starts = portfolio::starts(inner, analysis, options, &screening, &failures);
-    if let Err(message) = portfolio::check_start(inner, &starts, &failures) {
-        return without_point(problem, options, Status::Numerical, message);
-    }
-    let budget = options.budget.saturating_sub(screening.used()) / starts.len().max(1) as u64;
-    let observer = InUserUnits { observer: watch, way: &presolved.way };
-    let run = |(number, start): (usize, &Start)| {
-        portfolio::run(inner, analysis, options, (number, start), budget, &observer, &failures)
+    let search = Rounds { presolved, analysis, options, watch, failures: &failures };
+    let (mut solution, empty) = match search.solution() {
+        Ok(found) => found,
+        Err(message) => return without_point(problem, options, Status::Numerical, message),
     };
-    let runs: Vec<Run> = evaluate::in_order(options.threads, starts.iter().enumerate().collect(), run);
-    let mut solution = select::select(presolved, analysis, options, &runs, watch, &failures);
-    solution.work.lower_solves += screening.used();
-    finish_status(&mut solution, options, &runs, watch, &failures);
+    if let Some(approached) = hyper::not_attained((presolved, analysis, options), &solution, watch, &failures) {
+        solution = approached;
+    }
     if options.global && failures.first().is_none() {
         return global::close(presolved, analysis, options, watch, &failures, solution);
     }
@@ -157,8 +157,123 @@ fn by_value_function(
     {
         global::write_infeasible(&mut solution, nodes);
     }
+    if solution.status == Status::Stuck && empty {
+        solution.status = Status::Infeasible;
+        let text = "no piece of the follower's optimality conditions meets the constraints of both levels";
+        solution.message = format!("{text}; {}", solution.message);
+    }
     solution
 }
+
+/// The second round may use so many times the lower solves of the first, or of this many if it was quick.
+const TWICE: u64 = 2;
+const LEAST: u64 = 2_000;
+
+/// The rounds of starts over one problem.
+struct Rounds<'a> {
+    presolved: &'a Presolved<'a>,
+    analysis: &'a Analysis,
+    options: &'a Options,
+    watch: &'a Watch<'a>,
+    failures: &'a Failures,
+}
+
+impl Rounds<'_> {
+    /// The best point of the search over pieces, the first round and, where that leaves doubt, the second one; and whether
+    /// no piece has a point.
+    fn solution(&self) -> Result<(Solution, bool), String> {
+        let Self { presolved, analysis, options, watch, failures } = *self;
+        let (mut runs, mut screened) = (Vec::new(), 0);
+        let pieces = portfolio::by_pieces(analysis, options, watch);
+        let complete = pieces.as_ref().is_some_and(|found| found.complete);
+        let empty = pieces.as_ref().is_some_and(|found| found.empty);
+        let count = if complete { 1 } else { options.starts.max(1) };
+        let limit = options.budget.saturating_sub(pieces.as_ref().map_or(0, |found| found.run.lower_solves));
+        screened += self.round(Round::First(count), limit, &mut runs)?;
+        let falling = pieces.as_ref().is_some_and(|found| found.run.unbounded);
+        runs.extend(pieces.map(|found| found.run).filter(|run| !run.candidates.is_empty()));
+        let mut solution = self.select(&runs, screened);
+        if empty && solution.status == Status::Stuck {
+            return Ok((solution, true));
+        }
+        if falling && failures.first().is_none() && !watch.interrupted() {
+            solution.status = Status::Unbounded;
+            let text = "the leader's objective falls without end on a piece of the follower's optimality conditions";
+            solution.message = format!("{text}; the point shown is the best that was found");
+            return Ok((solution, false));
+        }
+        let used = solution.work.lower_solves;
+        let left = options.budget.saturating_sub(used).min(TWICE * used.max(LEAST));
+        let again = options.starts > 1 && !watch.interrupted() && failures.first().is_none();
+        if again && left > 0 && portfolio::doubtful(presolved, analysis, &solution, &runs) {
+            screened += self.round(Round::Second(options.starts), left, &mut runs)?;
+            solution = self.select(&runs, screened);
+        }
+        Ok((solution, false))
+    }
+
+    /// Runs the starts of a round, within `limit` lower solves; returns those of the screening.
+    fn round(&self, round: Round, limit: u64, runs: &mut Vec<Run>) -> Result<u64, String> {
+        let Self { presolved, analysis, options, watch, failures } = *self;
+        let problem = presolved.problem.as_ref();
+        let observer = InUserUnits { observer: watch, way: &presolved.way };
+        let screening = Meter::new(limit / 4);
+        let starts = portfolio::starts(problem, analysis, options, round, &screening, failures);
+        if runs.is_empty() {
+            portfolio::check_start(problem, &starts, failures)?;
+        }
+        let budget = limit.saturating_sub(screening.used()) / starts.len().max(1) as u64;
+        let first = runs.len();
+        let run = |(number, start): (usize, &Start)| {
+            portfolio::run(problem, analysis, options, (first + number, start), budget, &observer, failures)
+        };
+        runs.extend(evaluate::in_order(options.threads, starts.iter().enumerate().collect(), run));
+        Ok(screening.used())
+    }
+
+    fn select(&self, runs: &[Run], screened: u64) -> Solution {
+        let Self { presolved, analysis, options, watch, failures } = *self;
+        let mut solution = select::select(presolved, analysis, options, runs, watch, failures);
+        solution.work.lower_solves += screened;
+        finish_status(&mut solution, options, runs, watch, failures);
+        solution
+    }
+}
+
+/// The answer by pieces, where the problem is quadratic: if it is solved, or too large for anything else.
+fn by_pieces(
+    (presolved, analysis): (&Presolved<'_>, &Analysis),
+    options: &Options,
+    watch: &Watch<'_>,
+    failures: &Failures,
+) -> Option<Solution> {
+    let quadratic = analysis.levels.quadratic.as_ref()?;
+    // Small ones are searched over all their pieces.
+    let searched = portfolio::is_searched(analysis, options);
+    if options.method.is_some() || options.value_model.is_some() || options.global || searched {
+        return None;
+    }
+    let inner = presolved.problem.as_ref();
+    let first = portfolio::first_x(inner, analysis);
+    let count = quadratic.starts(options.starts);
+    let mut starts = vec![first.clone()];
+    if count > 1 {
+        starts = portfolio::spread_over_x(inner, analysis, &first, count - 1, options.seed);
+        starts.truncate(count);
+    }
+    let observer = InUserUnits { observer: watch, way: &presolved.way };
+    let runs = [quadratic.run(&starts, &observer)];
+    let large = inner.n() + inner.m() > LARGE_QUADRATIC;
+    if runs[0].candidates.is_empty() && !large {
+        return None;
+    }
+    let mut solution = select::select(presolved, analysis, options, &runs, watch, failures);
+    finish_status(&mut solution, options, &runs, watch, failures);
+    (large && solution.x.is_some() || solution.status.is_success()).then_some(solution)
+}
+
+/// Quadratic problems with more variables than this are not tried by other methods.
+const LARGE_QUADRATIC: usize = 400;
 
 /// What an early end, a failing user's function or a follower without answers means for the status.
 fn finish_status(solution: &mut Solution, options: &Options, runs: &[Run], watch: &Watch<'_>, failures: &Failures) {
@@ -167,7 +282,7 @@ fn finish_status(solution: &mut Solution, options: &Options, runs: &[Run], watch
         solution.message = format!("a user's function failed: {message}");
         return;
     }
-    if solution.status == Status::Solved {
+    if matches!(solution.status, Status::Solved | Status::Unbounded) {
         return;
     }
     if watch.observer.interrupted() {

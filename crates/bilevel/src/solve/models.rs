@@ -4,7 +4,8 @@ use super::{Analysis, Options};
 use crate::lower::{Follower, LowerSolver, Meter, Pool, PoolSettings};
 use crate::problem::Failures;
 use crate::value::{
-    ConcaveMoreau, EntropicSettings, EntropicValue, JointMoreau, PoolValue, QuadraticValue, ValueKind, ValueModel,
+    BarrierValue, ConcaveMoreau, EntropicSettings, EntropicValue, JointMoreau, PoolValue, QuadraticValue, ValueKind,
+    ValueModel,
 };
 
 /// Why a value model does not apply to a problem, if it does not.
@@ -12,7 +13,9 @@ pub fn refusal(analysis: &Analysis, kind: ValueKind) -> Option<String> {
     let reason = match kind {
         ValueKind::Pool | ValueKind::SoftPool => return None,
         ValueKind::Quadratic if analysis.levels.convex => return None,
-        ValueKind::Quadratic => "the follower is not known to be convex in y".to_string(),
+        ValueKind::Barrier if analysis.levels.convex && analysis.levels.follower.composite.is_none() => return None,
+        ValueKind::Barrier if analysis.levels.convex => "the follower's objective has kinks".to_string(),
+        ValueKind::Quadratic | ValueKind::Barrier => "the follower is not known to be convex in y".to_string(),
         ValueKind::Entropic => EntropicValue::refusal(&analysis.levels.follower)?,
         ValueKind::Moreau if analysis.jointly_convex => return None,
         ValueKind::Moreau if analysis.concave_in_leader && !analysis.coupled_lower => return None,
@@ -33,10 +36,19 @@ pub fn default_kind(analysis: &Analysis) -> ValueKind {
 
 /// The model of the k-th start. The second one searches with the entropic integral where the follower has one bounded
 /// variable: there it costs as much as a pool, is smooth at ties, and finds other basins. With two or three variables it
-/// is ten to thirty times slower, and left to the user's choice.
-pub fn kind_of_start(analysis: &Analysis, k: usize) -> ValueKind {
+/// is ten to thirty times slower, and left to the user's choice. Beyond the first `usual` starts, every second one takes
+/// another model: the barrier for convex followers with constraints, the soft pool for others.
+pub fn kind_of_start(analysis: &Analysis, k: usize, usual: usize) -> ValueKind {
+    let convex = analysis.levels.convex;
     let affordable = || EntropicValue::bounded_dimension(&analysis.levels.follower) == Some(1);
-    if k == 1 && !analysis.levels.convex && affordable() { ValueKind::Entropic } else { default_kind(analysis) }
+    if k >= usual && k % 2 == 1 {
+        return match refusal(analysis, ValueKind::Barrier) {
+            None if analysis.coupled_lower => ValueKind::Barrier,
+            _ if convex => default_kind(analysis),
+            _ => ValueKind::SoftPool,
+        };
+    }
+    if k == 1 && !convex && affordable() { ValueKind::Entropic } else { default_kind(analysis) }
 }
 
 /// Starts of the first search for the integral's seeds: a narrow well at a bound that no seed sits in is not seen.
@@ -88,6 +100,7 @@ pub fn value_model<'a>(
                 Err(_) => Box::new(PoolValue::hard(solver(), family, pool(usual))),
             }
         }
+        ValueKind::Barrier => Box::new(BarrierValue::new(follower, family, &y, failures, meter)),
         ValueKind::Pool => Box::new(PoolValue::hard(solver(), family, pool(usual))),
     }
 }

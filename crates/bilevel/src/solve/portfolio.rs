@@ -1,19 +1,26 @@
 //! The starts: the user's point with the homotopy in mu, then direct starts at small mu from the same and from the most
 //! promising of many screened points. Diversity comes from different initial levels as much as from different points.
+//!
+//! Before them, pieces of a linear or convex-quadratic follower are searched one by one ([`by_pieces`]): where that comes
+//! to an end, one start is enough. After them, a second round starts from more points and with other models of v where the
+//! first one leaves doubt ([`doubtful`]).
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::presolve::Presolved;
 use super::{Analysis, Options, models, region};
 use crate::certificate::violation;
 use crate::expr::structure::Range;
-use crate::lower::{LowerSolver, LowerStatus, Meter, Regulariser};
+use crate::lower::{LowerSolver, LowerStatus, Meter, Pool, PoolSettings, Regulariser};
 use crate::observe::Observer;
 use crate::problem::{At, Failures, FunctionEvaluator, Problem};
 use crate::set::ConvexSet;
 use crate::smooth::{Chks, Smoothing};
-use crate::upper::{PolishSettings, Purpose, Run, Schedule, SmoothedValue};
-use crate::value::ValueKind;
+use crate::solution::Solution;
+use crate::upper::bard_moore::Pieces;
+use crate::upper::{Candidate, PolishSettings, Purpose, Run, Schedule, SmoothedValue};
+use crate::value::{BarrierValue, ValueKind};
 
 /// Where a run starts, and with which levels.
 #[derive(Clone, Debug)]
@@ -28,6 +35,8 @@ pub struct Start {
     pub value_model: ValueKind,
     /// The seed of the run's own random numbers.
     pub seed: u64,
+    /// Whether y is an answer of the follower at x.
+    pub screened: bool,
 }
 
 /// Variables of both levels beyond which further starts go to the finishing step at once, where answers are exact.
@@ -41,44 +50,144 @@ const SCREENED: usize = 8;
 /// Corners of X among the points screened, at most.
 const CORNERS: usize = 4;
 
-/// The starts of a run, in order: the user's point twice (homotopy, direct), then the most promising of the points
-/// screened: corners of X and sampled points, each with one answer of the follower.
+/// Which starts of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Round {
+    /// The user's point twice (homotopy, direct), then screened points: so many in all.
+    First(usize),
+    /// As many from other points, with other models and levels.
+    Second(usize),
+}
+
+/// The starts of a round, in order. Screened points are corners of X and sampled points, each with an answer of the
+/// follower; the most promising are taken.
 pub fn starts(
     problem: &Problem,
     analysis: &Analysis,
     options: &Options,
+    round: Round,
     meter: &Meter,
     failures: &Failures,
 ) -> Vec<Start> {
-    let first = match problem.start() {
+    let first = first_point(problem, analysis);
+    let (skipped, mut points, count, seed) = match round {
+        Round::First(count) => (0, vec![first.clone(), first.clone()], count, options.seed),
+        Round::Second(count) => (options.starts.max(1), Vec::new(), count, options.seed.wrapping_add(SECOND)),
+    };
+    if count > points.len() {
+        let bounds = region::implied(&analysis.levels, analysis.bounds.leader());
+        let allowed = region::Allowed::new(&analysis.levels, &bounds);
+        let screen = Screen { problem, analysis, bounds, allowed, seed, meter, failures };
+        points.extend(screen.best(&first, count - points.len()));
+    }
+    let start = |(k, (x, y)): (usize, (Vec<f64>, Vec<f64>))| {
+        let value_model =
+            options.value_model.unwrap_or_else(|| models::kind_of_start(analysis, k, options.starts.max(1)));
+        let schedule = schedule(analysis, value_model, k, problem.n() + problem.m());
+        let screened = k >= 2;
+        Start { x, y, schedule, value_model, seed: options.seed.wrapping_add(k as u64), screened }
+    };
+    points.into_iter().take(count).enumerate().map(|(k, point)| start((skipped + k, point))).collect()
+}
+
+/// Offset of the seed of the second round.
+const SECOND: u64 = 1 << 24;
+
+/// The levels of the k-th start.
+fn schedule(analysis: &Analysis, value_model: ValueKind, k: usize, variables: usize) -> Schedule {
+    // Where the follower's answer is exact, stages only choose the basin: with more than a few variables once is enough.
+    let exact = analysis.levels.follower.composite.is_some() && variables > FINISH_ALONE;
+    match value_model {
+        _ if exact && k > 0 => Schedule::none(),
+        ValueKind::Entropic if k == 0 => Schedule::entropic(),
+        ValueKind::Entropic => Schedule::entropic_direct(),
+        ValueKind::Barrier => Schedule::barrier(BarrierValue::sides(&analysis.levels.follower)),
+        _ if k == 0 => Schedule::homotopy(variables),
+        // First order on phi: the basin of the follower's best answer at the start is followed at once.
+        _ if !analysis.levels.convex && k > 2 && k % 2 == 1 => Schedule::none(),
+        _ => Schedule::direct(variables),
+    }
+}
+
+/// The user's point, or one in the middle of X and Y.
+fn first_point(problem: &Problem, analysis: &Analysis) -> (Vec<f64>, Vec<f64>) {
+    match problem.start() {
         Some((x, y)) => (x.to_vec(), y.to_vec()),
         None => {
             let bounds = &analysis.bounds;
             (central(problem.leader(), bounds.leader()), central(problem.follower(), bounds.follower()))
         }
-    };
-    let count = options.starts.max(1);
-    let mut points = vec![first.clone(), first.clone()];
-    if count > 2 {
-        let bounds = region::implied(&analysis.levels, analysis.bounds.leader());
-        let screen = Screen { problem, analysis, bounds, seed: options.seed, meter, failures };
-        points.extend(screen.best(&first, count - 2));
     }
-    let start = |(k, (x, y)): (usize, (Vec<f64>, Vec<f64>))| {
-        let variables = problem.n() + problem.m();
-        let value_model = options.value_model.unwrap_or_else(|| models::kind_of_start(analysis, k));
-        // Where the follower's answer is exact, stages only choose the basin: with more than a few variables once is enough.
-        let exact = analysis.levels.follower.composite.is_some() && variables > FINISH_ALONE;
-        let schedule = match value_model {
-            _ if exact && k > 0 => Schedule::none(),
-            ValueKind::Entropic if k == 0 => Schedule::entropic(),
-            ValueKind::Entropic => Schedule::entropic_direct(),
-            _ if k == 0 => Schedule::homotopy(variables),
-            _ => Schedule::direct(variables),
-        };
-        Start { x, y, schedule, value_model, seed: options.seed.wrapping_add(k as u64) }
+}
+
+/// Pieces looked at, at most.
+const PIECES: usize = 300;
+
+/// How a search over pieces ended.
+pub struct ByPieces {
+    /// What it found.
+    pub run: Run,
+    /// It came to its end, with the least point of all pieces.
+    pub complete: bool,
+    /// It came to its end, and no piece has a point.
+    pub empty: bool,
+}
+
+/// The pieces of a problem that is small and linear or convex quadratic enough to be searched over all of them.
+fn pieces(analysis: &Analysis, options: &Options) -> Option<Pieces> {
+    if options.method.is_some() || options.value_model.is_some() || options.starts < 2 {
+        return None;
+    }
+    let levels = &analysis.levels;
+    let (leader, follower) = (levels.exact_leader.as_ref()?, levels.exact_follower.as_ref()?);
+    Pieces::new(leader, follower, &analysis.bounds).filter(|_| levels.convex)
+}
+
+/// Whether all pieces are searched.
+pub fn is_searched(analysis: &Analysis, options: &Options) -> bool {
+    pieces(analysis, options).is_some()
+}
+
+/// The search over pieces, where the problem has such.
+pub fn by_pieces(analysis: &Analysis, options: &Options, observer: &dyn Observer) -> Option<ByPieces> {
+    let pieces = pieces(analysis, options)?;
+    let m = analysis.levels.follower.m;
+    let meter = Meter::new(options.budget / 4);
+    let found = pieces.search(PIECES, &meter, &|| observer.interrupted());
+    let ended = found.complete && !found.unbounded;
+    let residual = ended.then_some(0.0);
+    let candidate = |(x, y): (Vec<f64>, Vec<f64>)| Candidate { x, y: y[..m].to_vec(), residual, source: "pieces" };
+    let (complete, empty) = (ended && !found.points.is_empty(), ended && found.points.is_empty());
+    let candidates = found.points.into_iter().map(candidate).collect();
+    let run = Run { candidates, unbounded: found.unbounded, lower_solves: meter.used(), ..Run::default() };
+    Some(ByPieces { run, complete, empty })
+}
+
+/// Variables of both levels up to which runs are cheap.
+const SMALL: usize = 6;
+
+/// Whether a second round is worth its price, decided by what the first one found: no solution, or a solution that too
+/// few of the runs lead to.
+pub fn doubtful(presolved: &Presolved<'_>, analysis: &Analysis, solution: &Solution, runs: &[Run]) -> bool {
+    let problem = presolved.problem.as_ref();
+    if problem.n() == 0 || problem.n() + problem.m() > FINISH_ALONE {
+        return false;
+    }
+    let (true, Some(upper)) = (solution.status.is_success(), solution.upper) else { return true };
+    // F in the units of the methods.
+    let upper = problem.leader().sense.apply(upper) / presolved.way.upper(1.0);
+    let failures = Failures::default();
+    let mut objective = FunctionEvaluator::new(&problem.leader().objective, problem.n(), problem.m(), &failures);
+    let mut reaches = |candidate: &Candidate| {
+        let value = objective.value(At { x: &candidate.x, y: &candidate.y, smoothing: Smoothing::EXACT });
+        candidate.source != "smoothed" && (value - upper).abs() <= 1e-4 * (1.0 + upper.abs())
     };
-    points.into_iter().take(count).enumerate().map(start).collect()
+    let agreeing = runs.iter().filter(|run| run.candidates.iter().any(&mut reaches)).count();
+    // The first two start at the same point. Where runs are dear, fewer have to do.
+    let easy = analysis.levels.convex || problem.n() == 1;
+    let small = problem.n() + problem.m() <= SMALL;
+    let enough = 2 + usize::from(small) + usize::from(!easy);
+    agreeing < enough.min(runs.len())
 }
 
 /// The user's x, or the middle of X.
@@ -112,12 +221,14 @@ pub fn spread_over_x(problem: &Problem, analysis: &Analysis, first: &[f64], coun
     points
 }
 
-/// Looks at many x with one answer of the follower each.
+/// Looks at many x with an answer of the follower each: of a nonconvex one the best of a pool of local minimisers.
 struct Screen<'a> {
     problem: &'a Problem,
     analysis: &'a Analysis,
     /// Where x can lie.
     bounds: Vec<Range>,
+    /// Where rows of both levels let it lie.
+    allowed: Option<region::Allowed>,
     seed: u64,
     meter: &'a Meter,
     failures: &'a Failures,
@@ -149,6 +260,7 @@ impl Screen<'_> {
         let (_, follower, smoothing) = levels.exact(&Chks);
         let smoothing = if smoothing.mu() > 0.0 { smoothing.at(SCREENING_MU) } else { smoothing };
         let mut solver = LowerSolver::new(follower, self.failures, self.meter);
+        let mut pool = Pool::new(PoolSettings::default(), self.seed, &[follower.extend(&first.0, &first.1)]);
         let mut objective =
             FunctionEvaluator::new(&problem.leader().objective, problem.n(), problem.m(), self.failures);
         let mut points = Vec::new();
@@ -157,16 +269,15 @@ impl Screen<'_> {
                 break;
             }
             let x = self.point(k, &first.0, &mut rng);
+            let x = self.allowed.as_ref().map_or_else(|| x.clone(), |allowed| allowed.nearest(&x));
             let y = sampled(&problem.follower().set, self.analysis.bounds.follower(), &first.1, RADIUS, &mut rng);
-            let answer = solver.solve(&x, &y, smoothing, &Regulariser::default());
-            if answer.status != LowerStatus::Solved {
-                continue;
-            }
-            let y = answer.y[..problem.m()].to_vec();
-            let upper = objective.value(At { x: &x, y: &y, smoothing: Smoothing::EXACT });
-            let violation = violation(problem, &x, &y, self.failures);
-            if upper.is_finite() && violation.is_finite() {
-                points.push((violation.max(1e-6), upper, x, y));
+            for y in answers(levels.convex, &mut solver, &mut pool, (&x, &y), smoothing) {
+                let y = y[..problem.m()].to_vec();
+                let upper = objective.value(At { x: &x, y: &y, smoothing: Smoothing::EXACT });
+                let violation = violation(problem, &x, &y, self.failures);
+                if upper.is_finite() && violation.is_finite() {
+                    points.push((violation.max(1e-6), upper, x.clone(), y));
+                }
             }
         }
         points
@@ -195,6 +306,25 @@ impl Screen<'_> {
             sampled(set, bounds, &vec![0.0; first.len()], NEAR_ZERO, rng)
         }
     }
+}
+
+/// The follower's answers at x that are as good as the best one found.
+fn answers<'a>(
+    convex: bool,
+    solver: &mut LowerSolver<'a>,
+    pool: &mut Pool,
+    (x, y): (&[f64], &[f64]),
+    smoothing: Smoothing<'a>,
+) -> Vec<Vec<f64>> {
+    if convex {
+        let answer = solver.solve(x, y, smoothing, &Regulariser::default());
+        return if answer.status == LowerStatus::Solved { vec![answer.y] } else { Vec::new() };
+    }
+    pool.suggest(&solver.follower().extend(x, y));
+    let Ok(found) = pool.minimise(solver, x, smoothing) else { return Vec::new() };
+    let Some(least) = found.first().map(|best| best.value) else { return Vec::new() };
+    let near = least + 1e-6 * (1.0 + least.abs());
+    found.into_iter().filter(|solution| solution.value <= near).map(|solution| solution.y).collect()
 }
 
 /// The smoothing of followers that have no exact smooth form, while screening.
@@ -294,5 +424,10 @@ pub fn run(
         };
         models::value_model(kind, follower, analysis, options, seed, failures, &meter)
     };
-    method.run((&start.x, &start.y), &models, observer, number)
+    let mut run = method.run((&start.x, &start.y), &models, observer, number);
+    if start.screened {
+        let (x, y) = (start.x.clone(), start.y.clone());
+        run.candidates.push(Candidate { x, y, residual: None, source: "answer" });
+    }
+    run
 }

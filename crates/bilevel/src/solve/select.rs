@@ -3,8 +3,8 @@
 use super::presolve::{IN_OTHER_UNITS, Presolved};
 use super::{Analysis, Options, models, without_point};
 use crate::certificate::{
-    FollowerCheck, ProvedGap, Verifier, check_follower, check_kkt, follower_violation, jointly_feasible, variable,
-    violation,
+    Degeneracy, FollowerCheck, PointInUnits, ProvedGap, Verifier, check_follower, check_kkt, follower_violation,
+    jointly_feasible, multipliers, variable, violation,
 };
 use crate::lower::{LowerSolver, LowerStatus, Meter, Pool, PoolSettings, Regulariser};
 use crate::observe::Observer;
@@ -18,12 +18,19 @@ use crate::value::ValueKind;
 /// A better answer of the follower counts if F changes by this, relative to 1 + its size. Bounds of phi let answers be
 /// worse by 1e-6, which may change F a little where the follower has only one.
 const BETTER: f64 = 0.05;
+/// Answers that are worse for the follower than this, relative to 1 + |v|, are no ties.
+const TIE: f64 = 1e-5;
 /// Largest violation, relative to 1 + the point's size, of a solved problem.
 const VIOLATION: f64 = 1e-6;
 /// Largest follower gap, relative to 1 + |v|, of a solved problem.
 const GAP: f64 = 1e-8;
+/// Answers that the limit of the gap does not tell apart matter if F differs by this, relative to 1 + |F|.
+const HIDDEN: f64 = 1e-3;
 /// Candidates checked at most.
 const CHECKS: usize = 24;
+/// Candidates looked at in place of a feasible one, and how much worse F may be, relative to 1 + its size.
+const CLEANER: usize = 4;
+const AS_GOOD: f64 = 1e-5;
 
 /// A candidate with what its check says.
 struct Checked {
@@ -33,6 +40,8 @@ struct Checked {
     violation: f64,
     check: Option<FollowerCheck>,
     proof: ProvedGap,
+    /// F at the answer that a follower gives who looks at the last digit of a flat objective, where that changes F.
+    hidden: Option<f64>,
     /// What f is multiplied with for the methods.
     lower_factor: f64,
 }
@@ -53,7 +62,11 @@ impl Checked {
 
     fn accepted(&self) -> bool {
         let refuted = matches!(self.proof, ProvedGap::Better(_));
-        self.violation <= VIOLATION && self.converged() && self.relative_gap() <= GAP && !refuted
+        self.violation <= VIOLATION
+            && self.converged()
+            && self.relative_gap() <= GAP
+            && !refuted
+            && self.hidden.is_none()
     }
 }
 
@@ -79,6 +92,11 @@ pub fn select(
         return solution;
     };
     let mut solution = chooser.describe(&best, Some(&runs[best.run]), &mut work);
+    if solution.status == Status::Feasible
+        && let Some(better) = chooser.cleaner(&best, runs, &mut work)
+    {
+        solution = better;
+    }
     if !solution.status.is_success()
         && let Some(message) = chooser.falls_forever(&best, runs)
     {
@@ -112,6 +130,7 @@ pub fn certify(
     let candidate = Candidate { x: x.to_vec(), y: y.to_vec(), residual: None, source: "given" };
     let mut checked = chooser.evaluated(candidate, 0);
     checked.check = chooser.search(x, y);
+    chooser.hidden_by_flatness(&mut checked);
     work.lower_solves += checked.check.as_ref().map_or(0, |check| check.solves);
     let mut solution = chooser.describe(&checked, None, &mut work);
     solution.work = work;
@@ -166,7 +185,9 @@ impl Chooser<'_> {
             let (x, y) = (&checked.candidate.x, &checked.candidate.y);
             checked.check = self.search(x, y);
             work.lower_solves += checked.check.as_ref().map_or(0, |check| check.solves);
-            if checked.accepted() {
+            if let Some(other) = self.hidden_by_flatness(&mut checked) {
+                queue.push(other);
+            } else if checked.accepted() {
                 checked.proof = self.verifier.prove_gap(&checked.candidate.x, &checked.candidate.y);
             }
             if checked.accepted() {
@@ -181,6 +202,40 @@ impl Chooser<'_> {
         fallback
     }
 
+    /// Where f is so flat that the limit of the gap does not see a lower answer next to y, and F differs there: the same x
+    /// with that answer.
+    fn hidden_by_flatness(&self, checked: &mut Checked) -> Option<Checked> {
+        let lower = checked.check.as_ref()?.lower_nearby.clone()?;
+        let candidate = Candidate { y: lower, residual: None, source: "last digit", ..checked.candidate.clone() };
+        let other = self.evaluated(candidate, checked.run);
+        if (other.upper - checked.upper).abs() <= HIDDEN * (1.0 + checked.upper.abs()) {
+            return None;
+        }
+        checked.hidden = Some(other.upper);
+        (checked.candidate.source != "last digit").then_some(other)
+    }
+
+    /// A solved point whose F is that of `best` up to what violations within the tolerance are worth: such a violation makes
+    /// F a little better, and the constraint seem inactive.
+    fn cleaner(&self, best: &Checked, runs: &[Run], work: &mut Work) -> Option<Solution> {
+        let limit = best.upper + AS_GOOD * (1.0 + best.upper.abs());
+        let all = runs.iter().enumerate().flat_map(|(index, run)| run.candidates.iter().map(move |c| (index, c)));
+        let evaluated = all.map(|(index, candidate)| {
+            let (x, y) = self.presolved.way.leave(&candidate.x, &candidate.y);
+            self.evaluated(Candidate { x, y, ..candidate.clone() }, index)
+        });
+        let mut others: Vec<Checked> =
+            evaluated.filter(|c| c.upper <= limit && c.violation < best.violation.max(f64::EPSILON)).collect();
+        others.sort_by(|a, b| a.violation.total_cmp(&b.violation));
+        others.into_iter().take(CLEANER).find_map(|mut other| {
+            other.check = self.search(&other.candidate.x, &other.candidate.y);
+            self.hidden_by_flatness(&mut other);
+            work.lower_solves += other.check.as_ref().map_or(0, |check| check.solves);
+            let solution = other.accepted().then(|| self.describe(&other, Some(&runs[other.run]), work))?;
+            (solution.status == Status::Solved).then_some(solution)
+        })
+    }
+
     fn evaluated(&self, candidate: Candidate, run: usize) -> Checked {
         let upper = self.value(self.problem.leader(), &candidate.x, &candidate.y);
         let mut violation = violation(self.problem, &candidate.x, &candidate.y, self.failures);
@@ -191,7 +246,8 @@ impl Chooser<'_> {
             violation = violation.max(self::violation(&self.presolved.problem, &x, &y, self.failures));
         }
         let lower_factor = way.enter_lower(1.0);
-        Checked { candidate, run, upper, violation, check: None, proof: ProvedGap::Unknown, lower_factor }
+        let (check, proof, hidden) = (None, ProvedGap::Unknown, None);
+        Checked { candidate, run, upper, violation, check, proof, hidden, lower_factor }
     }
 
     /// The check or the proof found a better answer of the follower: with it, the same x is a candidate again.
@@ -306,6 +362,11 @@ impl Chooser<'_> {
             }
             _ => "the follower's optimality rests on a multistart",
         };
+        if let Some(upper) = best.hidden {
+            let upper = self.problem.leader().sense.apply(upper);
+            let text = "the follower's objective is so flat here that a better answer is within the limit of the gap";
+            return (Status::Relaxed, format!("{text}: with it F = {upper:.7}; {basis}"));
+        }
         if let Some(variable) = self.falls_for_ever(best) {
             let text =
                 format!("the follower has no best answer: its objective keeps falling as {variable} goes to infinity");
@@ -358,6 +419,11 @@ impl Chooser<'_> {
     /// for an optimistic leader than y: a stationary y need not be the best of S(x).
     fn better_answer(&self, best: &Checked, certificate: &Certificate) -> Option<f64> {
         let phi = certificate.phi.as_ref().filter(|_| self.options.attitude == Attitude::Optimistic)?;
+        // An end that holds only for answers much worse than the best says nothing.
+        let size = 1.0 + best.check.as_ref().map_or(0.0, |check| check.value.abs());
+        if phi.eta + phi.eta_error > TIE * size {
+            return None;
+        }
         let sense = self.problem.leader().sense;
         let ends = [phi.optimistic.lower, phi.optimistic.upper].map(|end| sense.apply(end));
         let attained = ends[0].max(ends[1]);
@@ -376,22 +442,51 @@ impl Chooser<'_> {
         }
     }
 
+    /// Constraint qualifications of the follower that fail at y, in words; looked at where it has an exact smooth form.
+    fn degeneracies(&self, x: &[f64], y: &[f64]) -> Vec<String> {
+        let levels = &self.analysis.levels;
+        let follower = levels.exact_follower.as_ref().filter(|follower| !follower.is_lifted());
+        let (x, y) = self.presolved.way.enter(x, y);
+        let found = follower.and_then(|follower| Degeneracy::of(follower, &x, &y, self.failures));
+        found.map_or_else(Vec::new, |degeneracy| degeneracy.statements(levels.convex))
+    }
+
     fn certificate(&self, best: &Checked, run: Option<&Run>, work: &mut Work) -> (Certificate, Multipliers) {
         let (x, y) = (&best.candidate.x, &best.candidate.y);
         let mut certificate = self.verifier.certificate(x, y, self.options.attitude, best.check.as_ref());
+        if certificate.witness.is_none() {
+            certificate.statements.extend(self.degeneracies(x, y));
+        }
         if let Some(run) = run {
             let way = &self.presolved.way;
             certificate.multipliers_by_stage =
                 run.multipliers.iter().map(|&(epsilon, lambda)| way.stage(epsilon, lambda)).collect();
-            // The regulariser's norm is that of the methods' units: the residuals of its programme belong to them.
-            certificate.kkt = if way.is_identity() { self.kkt(run, work) } else { None };
+            certificate.kkt = self.kkt(run, work).map(|kkt| way.leave_kkt(kkt, self.problem));
         }
-        let (mut stationarity, multipliers) = self.stationarity(best, work);
+        let (mut stationarity, solved) = self.stationarity(best, work);
         if let Some(stationarity) = stationarity.as_mut().filter(|_| !self.presolved.way.is_identity()) {
             stationarity.measure.push_str(IN_OTHER_UNITS);
         }
         certificate.stationarity = stationarity;
-        (certificate, multipliers)
+        (certificate, self.fitted(best, solved))
+    }
+
+    /// The multipliers of both levels; `solved` are the follower's where it has an exact form that shows more than its own
+    /// formulas do.
+    fn fitted(&self, best: &Checked, solved: Multipliers) -> Multipliers {
+        if best.violation > VIOLATION {
+            return Multipliers::default();
+        }
+        let (problem, way) = (self.problem, &self.presolved.way);
+        let units = way.units(problem.n(), problem.m());
+        let (x, y) = (&best.candidate.x, &best.candidate.y);
+        let point = PointInUnits { x, y, units: (&units.0, &units.1) };
+        let mut found = multipliers(problem, point, self.options.attitude, self.failures);
+        let same = matches!(self.presolved.problem, std::borrow::Cow::Borrowed(_));
+        if found.follower.0.is_empty() && !solved.follower.0.is_empty() && same {
+            found = solved;
+        }
+        found
     }
 
     fn kkt(&self, run: &Run, work: &mut Work) -> Option<crate::solution::KktPoint> {
@@ -402,7 +497,7 @@ impl Chooser<'_> {
         let meter = Meter::unlimited();
         let model =
             models::value_model(kind, &levels.follower, self.analysis, self.options, seed, self.failures, &meter);
-        let point = check_kkt(self.problem, levels, point, model, self.options.smoothing, self.failures);
+        let point = check_kkt(&self.presolved.problem, levels, point, model, self.options.smoothing, self.failures);
         work.lower_solves += meter.used();
         point
     }
@@ -411,6 +506,16 @@ impl Chooser<'_> {
     fn stationarity(&self, best: &Checked, work: &mut Work) -> (Option<Stationarity>, Multipliers) {
         let levels = &self.analysis.levels;
         let (x, y) = &self.presolved.way.enter(&best.candidate.x, &best.candidate.y);
+        if let Some(found) = levels.quadratic.as_ref().and_then(|quadratic| quadratic.strong_stationarity(x, y))
+            && (found.residual <= self.options.tolerance || x.len() + y.len() > LARGEST_SYSTEM / 5)
+        {
+            work.lower_solves += 1;
+            let (bounds, rows, constraints) = (found.bounds, found.rows, Vec::new());
+            let measure = "strong stationarity of both levels' optimality system".to_string();
+            let stationarity =
+                Stationarity { residual: found.residual, radius: None, measure, rigor: Rigor::Estimated };
+            return (Some(stationarity), self.multipliers(&crate::nlp::Multipliers { bounds, rows, constraints }));
+        }
         let (leader, follower, _) = levels.exact(self.options.smoothing);
         let set = &self.presolved.problem.leader().set;
         let (residual, measure) = if follower.branches.is_some() {
@@ -444,6 +549,7 @@ impl Chooser<'_> {
         let polished = best.candidate.residual;
         let finished = match best.candidate.source {
             "implicit" => "strong stationarity where the finishing step ended",
+            "pieces" => "the least point of all pieces of the follower's optimality conditions",
             _ => "relaxed kkt of the polish",
         };
         let residual = match (fresh, polished) {
@@ -489,7 +595,7 @@ impl Chooser<'_> {
             };
             (constraint.label.clone(), values.iter().map(|u| side.sense.apply(-u)).collect())
         });
-        Multipliers { leader: NamedValues::default(), follower: NamedValues(named.collect()) }
+        Multipliers { follower: NamedValues(named.collect()), ..Multipliers::default() }
     }
 }
 

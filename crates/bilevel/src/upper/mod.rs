@@ -10,15 +10,21 @@
 //! implicit.rs         F(x, y(x)) minimised over x alone, where the follower's answer is a function of x
 //! reduced.rs          the same where the follower is nonsmooth and its answer exact, however many variables it has
 //! branches.rs         the same branch by branch, where the follower has powers below 1
+//! basin.rs            the same on one basin of a follower that is not convex
+//! bard_moore.rs       linear and convex-quadratic followers piece by piece: branching on complementarity
+//! pieces/             convex quadratic followers of any size: descent over x from piece to piece of the answer
 //! leader.rs           Leader: the upper level as an objective, bounds and a System
 //! ```
 
 mod augmented_lagrangian;
+pub mod bard_moore;
+mod basin;
 mod branches;
 pub mod hyper;
 mod implicit;
 mod leader;
 mod matrix_free;
+pub mod pieces;
 mod polish;
 mod programme;
 mod projected_gradient;

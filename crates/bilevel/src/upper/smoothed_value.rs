@@ -1,7 +1,11 @@
 //! The smoothed value-function method [Alcantara & Takeda 2025, §2.3]: for mu_k, epsilon_k going down, an approximate KKT
 //! point of (VFP_epsilon^mu) by SQP from the last one (Remark 2.16); then the polish to follower gap 0.
 
+use std::sync::Arc;
+
+use super::basin::Basin;
 use super::matrix_free::MatrixFree;
+use super::pieces::QuadraticProblem;
 use super::{
     Leader, PolishSettings, Polished, ValueFunctionProgramme, follow_branches, implicit, optimality_residual, polish,
     reduced, reducible,
@@ -42,6 +46,11 @@ impl Schedule {
         Self([1e-3, 1e-5].map(|mu| (mu, 8.0 * mu)).to_vec())
     }
 
+    /// For the barrier over so many sides: v_tau may lie below v by tau times the logarithms of their slacks.
+    pub fn barrier(sides: usize) -> Self {
+        Self([1.0, 1e-2, 1e-4, 1e-6].map(|mu| (mu, 8.0 * mu * sides.max(1) as f64)).to_vec())
+    }
+
     /// No levels: the finishing step alone.
     pub fn none() -> Self {
         Self(Vec::new())
@@ -75,6 +84,8 @@ pub struct Levels {
     pub exact_leader: Option<Leader>,
     /// Whether the follower's problem is convex in y.
     pub convex: bool,
+    /// The problem as data, where the follower is convex quadratic, the leader quadratic and all constraints affine.
+    pub quadratic: Option<Arc<QuadraticProblem>>,
 }
 
 impl Levels {
@@ -260,7 +271,7 @@ impl<'a> SmoothedValue<'a> {
         run
     }
 
-    fn must_stop(&self, observer: &dyn Observer) -> bool {
+    pub(super) fn must_stop(&self, observer: &dyn Observer) -> bool {
         observer.interrupted() || self.meter.is_empty()
     }
 
@@ -407,10 +418,15 @@ impl<'a> SmoothedValue<'a> {
         if self.must_stop(observer) {
             return;
         }
+        let mut basin = Basin::Nothing;
         let mut residual = if self.levels.follower.branches.is_some() {
             self.follow_powers((x, &answer.y), observer, run)
-        } else {
+        } else if self.levels.convex || n == 0 {
             self.follow((leader, follower), (x, &answer.y), &mut solver, observer, run)
+        } else {
+            let (leader, follower, _) = self.levels.multiplied(self.family);
+            basin = self.follow_basin((leader, follower), (x, &answer.y[..m]), models, observer, run);
+            if let Basin::Minimiser(residual) = basin { residual } else { f64::INFINITY }
         };
         let mut step = if residual.is_finite() { "implicit" } else { "polish" };
         // Where the follower has several answers, or a constraint of the leader decides, y is free to move: the polish. Also
@@ -424,11 +440,17 @@ impl<'a> SmoothedValue<'a> {
         if wanted && !self.must_stop(observer) {
             let mut solver = LowerSolver::new(follower, &self.failures, &self.meter);
             let answer = solver.solve(x, &answer.y[..m], smoothing, &Regulariser::default());
-            let polished = self.polished((leader, follower), (x, y), &answer, models);
-            residual = residual.min(polished.as_ref().map_or(f64::INFINITY, |polished| polished.residual));
-            step = "polish";
-            if let Some(polished) = polished {
-                self.polish_candidates(run, polished, &mut solver);
+            let mut from = vec![(x.to_vec(), y.to_vec(), answer)];
+            if let Basin::Edge(x, answer) = basin {
+                from.push((x, answer.y[..m].to_vec(), answer));
+            }
+            for (x, y, answer) in &from {
+                let polished = self.polished((leader, follower), (x, y), answer, models);
+                residual = residual.min(polished.as_ref().map_or(f64::INFINITY, |polished| polished.residual));
+                step = "polish";
+                if let Some(polished) = polished {
+                    self.polish_candidates(run, polished, &mut solver);
+                }
             }
         }
         observer.stage(&Stage {
@@ -453,7 +475,7 @@ impl<'a> SmoothedValue<'a> {
         run: &mut Run,
     ) -> f64 {
         let (m, stop) = (self.problem.m(), || self.must_stop(observer));
-        if !self.levels.convex || self.problem.n() == 0 {
+        if self.problem.n() == 0 {
             return f64::INFINITY;
         }
         let found = if reducible(leader, follower) {
@@ -511,7 +533,7 @@ impl<'a> SmoothedValue<'a> {
     }
 
     /// The residual of the combined optimality system at x and an answer ỹ.
-    fn residual(
+    pub(super) fn residual(
         &self,
         (leader, follower): (&'a Leader, &'a Follower),
         x: &[f64],

@@ -6,9 +6,11 @@
 //! exact/         v itself and its subdifferential: generators from the distinct minimisers
 //! pool.rs        the least of a pool of local minimisers of a nonconvex follower, and its soft version
 //! entropic/      v_ent: −mu ln of the integral of exp(−f / mu) (§4)
+//! barrier.rs     the log-barrier value function of followers with constraints that depend on x
 //! moreau.rs      Moreau envelopes of v: jointly convex f, and f concave in x (§2, Ex. 2.9 and 2.10)
 //! ```
 
+mod barrier;
 pub mod consistency;
 pub mod entropic;
 pub mod exact;
@@ -16,6 +18,7 @@ mod moreau;
 mod pool;
 mod quadratic;
 
+pub use barrier::BarrierValue;
 pub use entropic::{EntropicReport, EntropicSettings, EntropicValue, Region};
 pub use moreau::{ConcaveMoreau, JointMoreau};
 pub use pool::PoolValue;
@@ -87,13 +90,16 @@ pub enum ValueKind {
     SoftPool,
     /// The entropic integral; for followers with a fixed set.
     Entropic,
+    /// The log-barrier value function; for followers convex in y with constraints.
+    Barrier,
     /// A Moreau envelope of v; for jointly convex problems, and for f concave in x over a fixed set.
     Moreau,
 }
 
 impl ValueKind {
     /// All of them.
-    pub const ALL: [ValueKind; 5] = [Self::Quadratic, Self::Pool, Self::SoftPool, Self::Entropic, Self::Moreau];
+    pub const ALL: [ValueKind; 6] =
+        [Self::Quadratic, Self::Pool, Self::SoftPool, Self::Entropic, Self::Barrier, Self::Moreau];
 
     /// The name in problem files and reports.
     pub fn name(self) -> &'static str {
@@ -102,6 +108,7 @@ impl ValueKind {
             Self::Pool => "pool",
             Self::SoftPool => "soft-pool",
             Self::Entropic => "entropic",
+            Self::Barrier => "barrier",
             Self::Moreau => "moreau",
         }
     }

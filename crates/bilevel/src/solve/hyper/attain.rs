@@ -1,5 +1,6 @@
 //! Is the value attained? A pessimistic phi_p jumps up where answers join S(x); towards the jump it may decrease to a value
-//! that it does not take.
+//! that it does not take. An optimistic phi_o does so where answers leave S(x), which takes constraints of the follower
+//! that depend on x and lose their interior.
 //!
 //! From the best point, a look in several directions for a jump nearby; bisection to it; then three questions: does phi
 //! still decrease as the jump comes closer, is the value behind it higher, and is the best value nowhere else. The point
@@ -27,8 +28,6 @@ const REACH: [f64; 3] = [1e-6, 1e-4, 1e-2];
 /// The jump must be this many times larger than what phi changes by on the low side, and larger than this in itself.
 const JUMP: f64 = 100.0;
 const LEAST: f64 = 1e-5;
-/// Distance from the jump, relative to 1 + ‖x‖, within which answers of the other side may count by rounding.
-const BLUR: f64 = 1e-6;
 /// Points seen that are looked at for a jump on the way to them.
 const SUSPECTS: usize = 3;
 /// The value given up by keeping a distance from the jump, relative to 1 + |infimum|.
@@ -78,6 +77,52 @@ fn suspects(at: &Sample, seen: &[Sample], reach: f64) -> Vec<(Vec<f64>, f64)> {
     close.iter().take(SUSPECTS).map(towards).collect()
 }
 
+/// The same for a value that is known to be reached next to `x` only: looks from points a step back from it, whose value
+/// is the same up to the step.
+pub fn approach_from_behind(
+    oracle: &mut Oracle<'_>,
+    set: &Set,
+    (x, value): (&[f64], f64),
+    seed: u64,
+) -> Option<Approach> {
+    let size = 1.0 + x.iter().map(|v| v * v).sum::<f64>().sqrt();
+    for step in BEHIND {
+        for j in 0..x.len() {
+            for sign in [1.0, -1.0] {
+                let mut back = x.to_vec();
+                back[j] += sign * step * size;
+                if set.violation(&back) > 0.0 {
+                    continue;
+                }
+                let Ok(sample) = oracle.evaluate(&back) else { return None };
+                let near = (sample.value - value).abs() <= NEAR * (1.0 + value.abs());
+                if !near {
+                    continue;
+                }
+                if let Some(found) = approach(oracle, set, &sample, &[], seed) {
+                    return missed_at_the_end(oracle, set, x, &found, size).then_some(found);
+                }
+            }
+        }
+    }
+    None
+}
+
+/// Whether the value is missed at the very point that it is approached at, which tolerances hide: known where that point has
+/// a short decimal expansion.
+fn missed_at_the_end(oracle: &mut Oracle<'_>, set: &Set, x: &[f64], found: &Approach, size: f64) -> bool {
+    let rounded: Vec<f64> = x.iter().map(|v| (v / SHORT).round() * SHORT).collect();
+    let near = x.iter().zip(&rounded).all(|(a, b)| (a - b).abs() <= 1e-6 * size);
+    let half = 0.5 * (found.infimum + found.beyond);
+    near && set.violation(&rounded) <= 0.0 && oracle.evaluate(&rounded).is_ok_and(|sample| sample.value > half)
+}
+
+/// The last decimal of a short expansion.
+const SHORT: f64 = 1e-5;
+/// Steps back, relative to 1 + ‖x‖, and how much the value may change by them.
+const BEHIND: [f64; 2] = [1e-5, 1e-3];
+const NEAR: f64 = 1e-2;
+
 /// A ray from a point.
 struct Line<'a> {
     set: &'a Set,
@@ -92,6 +137,19 @@ impl Line<'_> {
         (self.set.violation(&z) <= 0.0).then_some(z)
     }
 
+    /// The length of the ray within the set, up to `reach`: the set's last point may be what a value is not attained at.
+    fn length(&self, reach: f64) -> f64 {
+        if self.point(reach).is_some() {
+            return reach;
+        }
+        let (mut low, mut high) = (0.0, reach);
+        for _ in 0..60 {
+            let middle = 0.5 * (low + high);
+            if self.point(middle).is_some() { low = middle } else { high = middle }
+        }
+        low
+    }
+
     fn value(&self, oracle: &mut Oracle<'_>, t: f64) -> Option<Sample> {
         oracle.evaluate(&self.point(t)?).ok()
     }
@@ -99,6 +157,10 @@ impl Line<'_> {
 
 fn along(oracle: &mut Oracle<'_>, at: &Sample, line: &Line<'_>, reach: f64, size: f64) -> Option<Approach> {
     let scale = 1.0 + at.value.abs();
+    let reach = line.length(reach);
+    if reach <= 1e-8 * size {
+        return None;
+    }
     let far = line.value(oracle, reach)?;
     let back = line.value(oracle, -reach)?;
     let slope = (back.value - at.value).abs() / reach;
@@ -108,24 +170,20 @@ fn along(oracle: &mut Oracle<'_>, at: &Sample, line: &Line<'_>, reach: f64, size
     if !jumps {
         return None;
     }
-    // Half the jump tells the sides apart.
-    let half = 0.5 * (far.value - at.value);
-    let (mut low, mut high, mut nearest, mut beyond) = (0.0, reach, at.clone(), far.value);
+    // Close to a jump tolerances smear it: the low side ends where values begin to rise.
+    let (mut low, mut high, mut nearest) = (0.0, reach, at.clone());
     while high - low > 1e-9 * size {
         let middle = 0.5 * (low + high);
         let sample = line.value(oracle, middle)?;
-        if sample.value - at.value > half {
-            high = middle;
-            // Next to the jump some of the answers that join are missing.
-            beyond = if sample.value.is_finite() { beyond.max(sample.value) } else { beyond };
-        } else {
+        if sample.value <= at.value + 1e-9 * scale {
             (low, nearest) = (middle, sample);
+        } else {
+            high = middle;
         }
     }
-    if low <= BLUR * size && nearest.value > at.value {
-        // So near the jump answers join within rounding, and `at` is as close as one comes to it without them.
-        (low, nearest) = (0.0, at.clone());
-    }
+    // Past a peak that is narrower than that, what was seen of it counts.
+    let beyond = line.value(oracle, (high + 1e-8 * size).min(reach)).map_or(far.value, |sample| sample.value);
+    let beyond = if beyond - at.value > 0.5 * (far.value - at.value) { beyond } else { far.value };
     // Attained on the low side: phi does not decrease towards the jump.
     let step = 1e-4 * size;
     let before = line.value(oracle, low - step)?;

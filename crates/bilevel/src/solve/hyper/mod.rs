@@ -13,11 +13,12 @@ mod objective;
 mod report;
 
 use super::presolve::Presolved;
-use super::{Analysis, FollowerConvexity, Options, Watch, global, portfolio, without_point};
+use super::{Analysis, FollowerConvexity, Options, Watch, global, portfolio, select, without_point};
+use crate::certificate::Degeneracy;
 use crate::evaluate::Workers;
 use crate::hyper::{HyperFailure, HyperSettings};
 use crate::observe::Observer;
-use crate::problem::{Attitude, Failures, Problem};
+use crate::problem::{Attitude, Failures, NamedValues, Problem};
 use crate::solution::{Solution, Status};
 use crate::upper::hyper::{
     Curvature, DirectSettings, Ending, Found, MultistartSettings, Oracle, Sample, direct, multistart,
@@ -41,6 +42,9 @@ const SAMPLE: usize = 24;
 const HOPS: usize = 31;
 const OPERATIONS: usize = 10_000_000;
 const RUN: usize = 20;
+/// The same for phi_p, whose minima lie at kinks: runs take more evaluations there, and wells are fewer.
+const KINKED_HOPS: usize = 3;
+const KINKED_RUN: usize = 80;
 
 /// Whether an optimistic leader is served by a method on phi_o unless another one is named: in the class of Chen, Li & So,
 /// where the follower is free, smooth and convex, so that an evaluation is a linear solve, and nothing else binds y.
@@ -99,6 +103,54 @@ pub fn solve(
     }
     solution
 }
+
+/// An optimistic answer at which the follower's constraints lose their interior: is its value reached there, or only
+/// approached? The solution at the point nearest to where it is approached, if so.
+pub fn not_attained(
+    (presolved, analysis, options): (&Presolved<'_>, &Analysis, &Options),
+    solution: &Solution,
+    watch: &Watch<'_>,
+    failures: &Failures,
+) -> Option<Solution> {
+    let (problem, way) = (presolved.problem.as_ref(), &presolved.way);
+    let wanted = matches!(solution.status, Status::Solved | Status::Feasible);
+    if !wanted || !analysis.coupled_lower || problem.n() == 0 || problem.n() > FEW {
+        return None;
+    }
+    let flat = |values: &NamedValues| values.0.iter().flat_map(|(_, v)| v.iter().copied()).collect::<Vec<f64>>();
+    let (x, y) = way.enter(&flat(solution.x.as_ref()?), &flat(solution.y.as_ref()?));
+    let follower = analysis.levels.exact_follower.as_ref()?;
+    Degeneracy::of(follower, &x, &y, failures).filter(|degeneracy| degeneracy.no_interior)?;
+    let settings = HyperSettings { seed: options.seed, ..HyperSettings::default() };
+    let phi = Penalised::new(problem, Attitude::Optimistic, &settings, failures).ok()?;
+    let mut oracle = Oracle::new(&phi, accuracy(options), JUMP_EVALUATIONS, watch).cold();
+    let sense = problem.leader().sense;
+    let value = sense.apply(solution.upper?) / way.upper(1.0);
+    let set = &problem.leader().set;
+    let found = attain::approach_from_behind(&mut oracle, set, (&x, value), options.seed)?;
+    let near = 1e-3 * (1.0 + value.abs());
+    if (found.infimum - value).abs() > near {
+        return None;
+    }
+    let (x, y) = way.leave(&found.point.x, &found.point.y);
+    let mut out = select::certify(presolved, analysis, options, (&x, &y), failures);
+    let user = |phi: f64| sense.apply(way.upper(phi));
+    out.status = Status::NotAttained;
+    out.infimum = Some(user(found.infimum));
+    out.message = format!(
+        "F approaches {:.7} next to this x, but is {:.7} where it would reach it: the follower's constraints lose their \
+         interior there, and its answers jump",
+        user(found.infimum),
+        user(found.beyond)
+    );
+    out.work.lower_solves += solution.work.lower_solves;
+    out.work.upper_evaluations += solution.work.upper_evaluations;
+    out.work.hyper_evaluations = oracle.used() as u64;
+    Some(out)
+}
+
+/// Evaluations of phi in the look for a jump.
+const JUMP_EVALUATIONS: usize = 600;
 
 /// w <= eps²/(32 rho), with rho of the size of 1.
 fn accuracy(options: &Options) -> f64 {
@@ -161,11 +213,7 @@ impl Search<'_> {
             local::run(self.method, oracle, set, x, (tolerance, self.options), curvature)
         };
         let found = multistart(phi, set, bounds, start, &settings, (&local, &workers, self.watch));
-        let mut answer = best_of(found, used);
-        if answer.best.is_none() && answer.failure.is_none() && self.watch.interrupted() {
-            // Before the first evaluation was over.
-            answer.ending = Ending::Interrupted;
-        }
+        let mut answer = best_of(found, used, self.watch.interrupted());
         if self.wants_pattern_search(&answer) {
             self.pattern_search(phi, start, &mut answer);
         }
@@ -176,12 +224,16 @@ impl Search<'_> {
     fn starts(&self) -> usize {
         let starts = if self.method.is_one_run() { 1 } else { self.options.starts.max(1) };
         let outside = report::outside_theory(self.problem, self.analysis).is_some();
-        if starts == 1 || outside || self.options.attitude == Attitude::Pessimistic {
+        if starts == 1 || outside {
             return starts;
         }
+        let (hops, run) = match self.options.attitude {
+            Attitude::Optimistic => (HOPS, RUN),
+            Attitude::Pessimistic => (KINKED_HOPS, KINKED_RUN),
+        };
         let (n, m) = (self.problem.n(), self.problem.m());
-        let each = RUN.saturating_mul(m * (m + n)).max(1);
-        starts * (1 + (OPERATIONS / each / starts).min(HOPS))
+        let each = run.saturating_mul(m * (m + n)).max(1);
+        starts * (1 + (OPERATIONS / each / starts).min(hops))
     }
 
     /// phi of a problem without leader's variables: one evaluation.
@@ -274,7 +326,7 @@ impl Partial {
 }
 
 /// The best run of a multistart; without one, why there is none.
-fn best_of(found: Found, used: usize) -> Partial {
+fn best_of(found: Found, used: usize, interrupted: bool) -> Partial {
     let evaluations = used + found.evaluations;
     let failure = found.endings.iter().find_map(|ending| match ending {
         Ending::Failed(failure) => Some(failure.clone()),
@@ -284,7 +336,9 @@ fn best_of(found: Found, used: usize) -> Partial {
     let first = match runs.next() {
         Some(run) if run.best.is_some() || run.ending == Ending::Unbounded => run,
         _ => {
-            let ending = failure.clone().map_or(Ending::Budget, Ending::Failed);
+            let stopped = interrupted || found.endings.contains(&Ending::Interrupted);
+            let without = if stopped { Ending::Interrupted } else { Ending::Budget };
+            let ending = failure.clone().map_or(without, Ending::Failed);
             return Partial { best: None, seen: Vec::new(), ending, failure, sampled: false, evaluations };
         }
     };

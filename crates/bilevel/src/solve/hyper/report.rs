@@ -208,7 +208,9 @@ fn stationarity(search: &Search<'_>, phi: &Penalised<'_>, answer: &Answer) -> Fo
             if check.alarm {
                 remark = Some("phi_p is not weakly convex here: the certificate's guarantee is void".to_string());
             }
-            let stationarity = Some(check.stationarity(assumed)).filter(|_| check.lower.is_none() && !check.alarm);
+            // A bound that calls a point stationary next to a clearly lower one contradicts itself; a large one does not.
+            let sound = !check.alarm && (check.lower.is_none() || check.bound > tolerance);
+            let stationarity = sound.then(|| check.stationarity(assumed));
             return Found { stationarity, evaluations: check.evaluations, remark };
         }
     } else if let Some(check) = clarke(phi, set, x, &nearest(&answer.seen, x, 3, ball), (ball, search.accuracy)) {

@@ -33,6 +33,8 @@ pub struct Scales {
 
 /// Nothing is scaled where everything is within this power of two of its wanted size.
 const FINE: i32 = 7;
+/// The same where only gradients are looked at: they tell units from each other, and less of their size.
+const FINE_BY_GRADIENTS: i32 = 10;
 /// The wanted sizes of variables and of the terms of constraints, as powers of two: those that people's own units have in
 /// the published libraries, to which the methods' tolerances and boxes are made.
 const SIZE: f64 = 1.5;
@@ -55,21 +57,40 @@ const START: f64 = 0.25;
 const SEED: u64 = 0x5ca1e;
 
 impl Scales {
-    /// The scales of a problem that needs some; `None` where everything is of moderate size, and where a function is a
-    /// user's own code.
+    /// The scales of a problem of formulas; `None` where there is nothing to do: everything is of moderate size, and no
+    /// variable is fixed.
     pub fn of(problem: &Problem) -> Option<Self> {
-        let sides = [problem.leader(), problem.follower()];
-        let mut functions = sides.iter().flat_map(|s| s.constraints.iter().map(|c| &c.function).chain([&s.objective]));
-        if functions.any(|function| function.expr().is_none()) {
-            return None;
+        let survey = Survey::new(problem);
+        let scales = survey.scales();
+        let fine = if survey.variables() <= SECOND { FINE } else { FINE_BY_GRADIENTS };
+        if scales.all().any(|e| e.abs() >= fine) {
+            return Some(scales);
         }
-        let scales = Survey::new(problem).scales();
-        scales.needed().then_some(scales)
+        let fixed = survey.bounds.iter().any(|range| range.lower() == range.upper());
+        fixed.then(|| scales.none())
     }
 
-    fn needed(&self) -> bool {
+    fn all(&self) -> impl Iterator<Item = i32> + '_ {
         let rows = self.leader_rows.iter().chain(&self.follower_rows).flatten();
-        self.x.iter().chain(&self.y).chain([&self.upper, &self.lower]).chain(rows).any(|e| e.abs() >= FINE)
+        self.x.iter().chain(&self.y).chain([&self.upper, &self.lower]).chain(rows).copied()
+    }
+
+    /// Whether everything keeps its size.
+    pub fn are_none(&self) -> bool {
+        self.all().all(|e| e == 0)
+    }
+
+    /// As many scales that change nothing.
+    fn none(&self) -> Self {
+        let rows = |rows: &[Vec<i32>]| rows.iter().map(|row| vec![0; row.len()]).collect();
+        Self {
+            x: vec![0; self.x.len()],
+            y: vec![0; self.y.len()],
+            upper: 0,
+            lower: 0,
+            leader_rows: rows(&self.leader_rows),
+            follower_rows: rows(&self.follower_rows),
+        }
     }
 }
 

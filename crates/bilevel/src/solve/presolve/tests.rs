@@ -80,6 +80,9 @@ fn badly_scaled_problems_are_solved_and_verified_in_the_users_units() {
         assert!(solution.certificate.violation.unwrap() <= 1e-6);
         let follower = value(&problem, problem.follower(), x, y);
         assert_eq!(solution.lower, Some(follower));
+        let kkt = solution.certificate.kkt.as_ref().unwrap();
+        let (near_x, near_y) = (kkt.x.get("x").unwrap(), kkt.y.get("y").unwrap());
+        assert!((near_x[0] * units.0 - 3.0).abs() < 0.1 && (near_y[0] * units.1 - 1.0).abs() < 0.1, "{kkt:?}");
         let verified = problem.verify(x, y, &Claims::default(), &Options::default()).unwrap();
         assert_ne!(verified.certificate.verdict, Some(Verdict::Refuted));
         assert_eq!(verified.status, Status::Solved, "{}", verified.message);

@@ -1,0 +1,51 @@
+//! Convex quadratic (and linear) followers of any size, solved piece by piece.
+//!
+//! While the set of the follower's active constraints does not change, its answer y(x) and its multipliers are affine in
+//! x and φ(x) = F(x, y(x)) is quadratic. The descent goes from piece to piece until no neighbour is better.
+//!
+//! ```text
+//! data.rs       QuadraticFollower, QuadraticLeader: both levels as data, sparse where they are
+//! recognise.rs  from formulas to data
+//! answer.rs     the follower's answer at one x from nothing, and a lower bound of its value
+//! kkt.rs        the optimality system on a set of held items: factored once, bordered by exchanges
+//! piece.rs      Piece: y and multipliers as functions of x, and what an exchange does to them
+//! extend.rs     Extended: the leader picks among several answers
+//! reduced.rs    the step on a face of a piece
+//! descent.rs    Descent: the method
+//! linear.rs     linear followers, whose answer jumps: two programmes in turn
+//! residual.rs   strong stationarity of a point, from the data alone
+//! run.rs        descents from several starts
+//! ```
+
+mod answer;
+mod data;
+mod descent;
+mod extend;
+mod kkt;
+mod linear;
+mod piece;
+mod recognise;
+mod reduced;
+mod residual;
+mod run;
+#[cfg(test)]
+mod tests;
+
+pub use answer::Answer;
+pub use data::{Coefficients, QuadraticFollower, QuadraticLeader};
+pub use descent::{Descent, Ended};
+pub use piece::{Piece, Side};
+pub use residual::StrongStationarity;
+
+/// A problem with a convex quadratic follower, a quadratic leader and affine constraints.
+#[derive(Clone, Debug)]
+pub struct QuadraticProblem {
+    /// The leader, over x and the auxiliary variables of its set.
+    pub leader: QuadraticLeader,
+    /// The follower, over y and the auxiliary variables of its set.
+    pub follower: QuadraticFollower,
+    /// Number of variables x.
+    pub n: usize,
+    /// Number of variables y.
+    pub y: usize,
+}

@@ -1,0 +1,134 @@
+//! Descents from several starts.
+
+use bilevel_linalg::Csr;
+
+use super::data::{Coefficients, QuadraticLeader};
+use super::extend::Extended;
+use super::{Descent, Ended, Piece, QuadraticProblem};
+use crate::observe::{Observer, Stage};
+use crate::upper::{Candidate, Run};
+
+/// Steps of one descent at most.
+const STEPS: usize = 20_000;
+/// Rounds in which a violated constraint of the leader is mended.
+const MENDING: usize = 6;
+/// Answers of the follower that the leader picks among: dimensions at most.
+const EXTENSIONS: usize = 40;
+/// Violations of the leader's rows below this, relative, are none.
+const VIOLATED: f64 = 1e-9;
+
+impl QuadraticProblem {
+    /// How many starts are worth their work: more than wanted for the smallest problems, one for the largest.
+    pub fn starts(&self, wanted: usize) -> usize {
+        let order = self.follower.m() + self.follower.r().min(self.follower.m()) + self.n;
+        let most = wanted.max(1) * if order <= SMALL { CHEAP } else { 1 };
+        (WORK / (order * order * order).max(1)).clamp(1, most)
+    }
+
+    /// A descent from each x.
+    pub fn run(&self, starts: &[Vec<f64>], observer: &dyn Observer) -> Run {
+        let mut run = Run::default();
+        for (number, x) in starts.iter().enumerate() {
+            if observer.interrupted() {
+                break;
+            }
+            run.lower_solves += 1;
+            let Some((x, y, ended)) = self.descend(x, &mut run, observer) else { continue };
+            run.unbounded |= ended == Ended::Unbounded;
+            observer.stage(&Stage {
+                start: number,
+                iteration: 0,
+                step: "pieces",
+                mu: 0.0,
+                upper: f64::NAN,
+                gap: 0.0,
+                residual: f64::NAN,
+                lower_solves: run.lower_solves,
+            });
+            let (x, y) = (x[..self.n].to_vec(), y[..self.y].to_vec());
+            run.candidates.push(Candidate { x, y, residual: None, source: "pieces" });
+        }
+        run
+    }
+
+    /// A descent from x: its end, with y.
+    fn descend(&self, x: &[f64], run: &mut Run, observer: &dyn Observer) -> Option<(Vec<f64>, Vec<f64>, Ended)> {
+        if self.is_linear() {
+            let start = self.start(x);
+            let found = self.alternate(&start, &mut run.lower_solves, &|| observer.interrupted())?;
+            return Some((found.x, found.y, Ended::Stationary));
+        }
+        let start = self.start(x);
+        let mut piece = self.follower.piece(&start)?;
+        for _ in 0..MENDING {
+            let Some(mending) = self.mending(&piece.x, &piece.y) else { break };
+            let mut descent = Descent::new(&mending, piece)?;
+            descent.run(STEPS, &mut || observer.interrupted());
+            run.lower_solves += descent.exchanges;
+            let (sides, x) = (descent.piece.sides, descent.piece.x);
+            piece = Piece::new(&self.follower, sides, &x)?;
+        }
+        let mut state = Extended::new(&self.leader, &self.follower, piece.sides, piece.x);
+        loop {
+            let piece = Piece::new(&state.follower, state.sides.clone(), &state.x)?;
+            let mut descent = Descent::new(&state.leader, piece)?;
+            state.pinned.iter().for_each(|&(item, side)| descent.pin(item, side));
+            let ended = descent.run(STEPS, &mut || observer.interrupted());
+            run.lower_solves += descent.exchanges;
+            run.upper_evaluations += descent.steps;
+            let blocked = descent.blocked.filter(|_| state.pinned.len() < EXTENSIONS);
+            let (sides, x, y) = (descent.piece.sides, descent.piece.x, descent.piece.y);
+            let Some((item, side)) = blocked else { return Some((x, y, ended)) };
+            state = Extended { sides, x, ..state }.free(item, side)?;
+        }
+    }
+
+    /// x within its bounds, with auxiliary variables.
+    fn start(&self, x: &[f64]) -> Vec<f64> {
+        let (lower, upper) = (&self.leader.lower, &self.leader.upper);
+        let mut start: Vec<f64> = x.iter().zip(lower.iter().zip(upper)).map(|(x, (l, u))| x.max(*l).min(*u)).collect();
+        start.extend((x.len()..lower.len()).map(|j| lower[j].max(0.0).min(upper[j])));
+        start
+    }
+
+    /// Half the squared violations of the leader's rows that are violated, to be minimised subject to the others; `None`
+    /// if none is.
+    fn mending(&self, x: &[f64], y: &[f64]) -> Option<QuadraticLeader> {
+        let (leader, size) = (&self.leader, x.len() + y.len());
+        let (mut keep, mut triplets, mut linear) = (Vec::new(), Vec::new(), vec![0.0; size]);
+        for i in 0..leader.row_lower.len() {
+            let value = leader.rows_x.row_dot(i, x) + leader.rows_y.row_dot(i, y);
+            let target = value.max(leader.row_lower[i]).min(leader.row_upper[i]);
+            if (value - target).abs() <= VIOLATED * (1.0 + target.abs()) {
+                keep.push(i);
+                continue;
+            }
+            let row: Vec<(usize, f64)> =
+                leader.rows_x.row(i).chain(leader.rows_y.row(i).map(|(j, v)| (x.len() + j, v))).collect();
+            for &(a, v) in &row {
+                linear[a] -= target * v;
+                triplets.extend(row.iter().map(|&(b, w)| (a, b, v * w)));
+            }
+        }
+        if keep.len() == leader.row_lower.len() {
+            return None;
+        }
+        Some(QuadraticLeader {
+            hessian: Coefficients::Sparse(Csr::from_triplets(size, size, &triplets)?),
+            linear,
+            constant: 0.0,
+            rows_x: leader.rows_x.select_rows(&keep),
+            rows_y: leader.rows_y.select_rows(&keep),
+            row_lower: keep.iter().map(|&i| leader.row_lower[i]).collect(),
+            row_upper: keep.iter().map(|&i| leader.row_upper[i]).collect(),
+            ..leader.clone()
+        })
+    }
+}
+
+/// Problems of this order get so many times the starts.
+const SMALL: usize = 50;
+const CHEAP: usize = 4;
+
+/// Arithmetic that all starts together may need, in cubes of the order.
+const WORK: usize = 50_000_000;

@@ -1,0 +1,220 @@
+//! Random problems against twins that know nothing of pieces: fresh factorisations, differences, searches over x.
+
+use bilevel_linalg::vector::norm_inf;
+use bilevel_linalg::{Csr, Dense};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::kkt::Kkt;
+use super::*;
+use crate::observe::Silent;
+
+/// A random problem with r rows; `rank` is that of Q, `spread` the part of entries of all matrices that are not zero.
+fn random(n: usize, m: usize, r: usize, rank: usize, spread: f64, seed: u64) -> QuadraticProblem {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut dense = |rows: usize, cols: usize| {
+        Dense::from_fn(rows, cols, |_, _| {
+            let value = rng.random_range(-1.0..1.0);
+            if rng.random_range(0.0..1.0) < spread { value } else { 0.0 }
+        })
+    };
+    let factor = dense(m, rank);
+    let mut q = factor.row_gram(None).unwrap();
+    (0..m).for_each(|j| q[(j, j)] += if rank == m { 0.3 } else { 0.0 });
+    let (cross, a, b) = (dense(m, n), dense(r, n), dense(r, m));
+    let (c, t) = (dense(1, m).data().to_vec(), dense(1, n + m).data().to_vec());
+    let right: Vec<f64> = dense(1, r).data().iter().map(|v| 0.2 + v.abs()).collect();
+    let rows_y = Csr::from_dense(&b);
+    let of = |a: Dense| if spread < 1.0 { Coefficients::Sparse(Csr::from_dense(&a)) } else { Coefficients::Dense(a) };
+    let follower = QuadraticFollower {
+        hessian: of(q),
+        cross: of(cross),
+        linear: c,
+        lower: vec![-1.0; m],
+        upper: vec![1.5; m],
+        rows_x: Csr::from_dense(&a),
+        columns_y: rows_y.transpose(),
+        rows_y,
+        row_lower: vec![f64::NEG_INFINITY; r],
+        row_upper: right,
+    };
+    let leader = QuadraticLeader {
+        hessian: Coefficients::Sparse(Csr::identity(n + m)),
+        linear: t.iter().map(|v| -2.0 * v).collect(),
+        constant: 0.0,
+        lower: vec![-1.0; n],
+        upper: vec![1.0; n],
+        rows_x: Csr::empty(0, n),
+        rows_y: Csr::empty(0, m),
+        row_lower: Vec::new(),
+        row_upper: Vec::new(),
+    };
+    QuadraticProblem { leader, follower, n, y: m }
+}
+
+#[test]
+fn a_bordered_system_solves_as_a_fresh_one() {
+    for (seed, spread) in [(1, 1.0), (2, 0.1), (3, 1.0)] {
+        let problem = random(2, 90, 30, 90, spread, seed);
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut held: Vec<bool> = (0..120).map(|k| k % 4 == 1 && (k < 90 || k % 3 == 0)).collect();
+        let mut kkt = Kkt::new(&problem.follower, held.clone()).unwrap();
+        for _ in 0..40 {
+            let item = rng.random_range(0..120);
+            if kkt.exchange(item) {
+                held[item] = !held[item];
+            }
+        }
+        let mut fresh = Kkt::new(&problem.follower, held).unwrap();
+        let (mut y, mut rows) = (vec![1.0; 90], vec![0.5; 30]);
+        let (mut y2, mut rows2) = (y.clone(), rows.clone());
+        kkt.solve(&mut y, &mut rows);
+        fresh.solve(&mut y2, &mut rows2);
+        let close = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-8 * (1.0 + b.abs()));
+        assert!(close(&y, &y2) && close(&rows, &rows2));
+    }
+}
+
+#[test]
+fn motion_and_exchanges_are_what_a_fresh_answer_says() {
+    for seed in 0..6 {
+        let problem = random(3, 12, 6, 12, 1.0, seed);
+        let x = [0.1, -0.2, 0.3];
+        let mut piece = problem.follower.piece(&x).unwrap();
+        let d = [0.5, 1.0, -0.7];
+        let motion = piece.motion(&d);
+        let moved: Vec<f64> = x.iter().zip(&d).map(|(x, d)| x + 1e-3 * d).collect();
+        let other = Piece::new(&problem.follower, piece.sides.clone(), &moved).unwrap();
+        for j in 0..12 {
+            assert!((other.y[j] - piece.y[j] - 1e-3 * motion.y[j]).abs() < 1e-11);
+            assert!((other.bounds[j] - piece.bounds[j] - 1e-3 * motion.bounds[j]).abs() < 1e-11);
+        }
+        for item in 0..18 {
+            let response = piece.response(item);
+            let along: f64 = response.normal.iter().zip(&d).map(|(a, d)| a * d).sum();
+            let mut sides = piece.sides.clone();
+            sides[item] = if sides[item] == Side::Free { Side::Upper } else { Side::Free };
+            let after = Piece::new(&problem.follower, sides, &x).map(|mut piece| piece.motion(&d));
+            let (true, Some(after)) = (response.is_regular(), after) else { continue };
+            for j in 0..12 {
+                let expected = motion.y[j] + response.y[j] * along / response.pivot;
+                assert!((after.y[j] - expected).abs() < 1e-9, "{item} {j}: {} {expected}", after.y[j]);
+            }
+        }
+    }
+}
+
+/// φ at x by a solve from nothing.
+fn phi(problem: &QuadraticProblem, x: &[f64]) -> f64 {
+    let answer = problem.follower.answer(x).unwrap();
+    problem.leader.evaluate(&[x, &answer.y].concat()).0
+}
+
+#[test]
+fn with_one_variable_the_best_end_is_that_of_a_grid() {
+    for seed in 0..8 {
+        let problem = random(1, 6, 3, 6, 1.0, seed);
+        let starts: Vec<Vec<f64>> = (0..9).map(|k| vec![-1.0 + 0.25 * f64::from(k)]).collect();
+        let run = problem.run(&starts, &Silent);
+        let best = run.candidates.iter().map(|c| phi(&problem, &c.x)).fold(f64::INFINITY, f64::min);
+        let grid = (0..=400).map(|k| phi(&problem, &[-1.0 + f64::from(k) / 200.0])).fold(f64::INFINITY, f64::min);
+        assert!(best <= grid + 1e-9, "{seed}: {best} {grid}");
+    }
+}
+
+#[test]
+fn ends_are_stationary_and_nothing_near_is_better() {
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    for (seed, rank, spread) in [(1, 16, 1.0), (2, 16, 1.0), (3, 11, 1.0), (4, 11, 1.0), (5, 16, 0.4), (6, 16, 0.4)] {
+        let problem = random(5, 16, 8, rank, spread, seed);
+        let run = problem.run(&[vec![0.0; 5], vec![0.5; 5]], &Silent);
+        assert!(!run.candidates.is_empty());
+        for candidate in &run.candidates {
+            let found = problem.strong_stationarity(&candidate.x, &candidate.y).unwrap();
+            assert!(found.residual < 1e-7, "{seed}: {}", found.residual);
+            let value = problem.leader.evaluate(&[&candidate.x[..], &candidate.y].concat()).0;
+            for _ in 0..60 {
+                let near: Vec<f64> =
+                    candidate.x.iter().map(|x| (x + 1e-4 * rng.random_range(-1.0..1.0f64)).clamp(-1.0, 1.0)).collect();
+                assert!(phi(&problem, &near) >= value - 1e-7, "{seed}");
+            }
+            // A point beside it is not stationary.
+            let beside: Vec<f64> = candidate.x.iter().map(|x| x * 0.7 + 0.1).collect();
+            let y = problem.follower.answer(&beside).unwrap().y;
+            assert!(problem.strong_stationarity(&beside, &y).is_none_or(|found| found.residual > 1e-4));
+        }
+    }
+}
+
+#[test]
+fn the_bound_of_weak_duality_lies_below_and_close() {
+    for seed in 0..10 {
+        let problem = random(2, 10, 5, 7, 1.0, seed);
+        let x = [0.3, -0.4];
+        let mut answer = problem.follower.answer(&x).unwrap();
+        let v = problem.follower.value(&x, &answer.y);
+        let bound = problem.follower.lower_bound(&x, &answer);
+        assert!(bound <= v + 1e-12 && bound >= v - 1e-9);
+        // With bad multipliers, at another point, it is still a bound.
+        answer.rows.iter_mut().enumerate().for_each(|(i, l)| *l -= 0.1 * i as f64);
+        answer.y.iter_mut().for_each(|y| *y *= 0.9);
+        let worse = problem.follower.lower_bound(&x, &answer);
+        assert!(worse <= v + 1e-12, "{worse} {v}");
+    }
+}
+
+/// Two variables of the follower: y_0 = x_0, and y_1 in [0, 1] at the bound that x_1 says, either where x_1 = 0.
+fn undecided() -> QuadraticProblem {
+    let mut problem = random(2, 2, 0, 2, 0.5, 0);
+    let csr = |triplets: &[(usize, usize, f64)], size| {
+        Coefficients::Sparse(Csr::from_triplets(size, size, triplets).unwrap())
+    };
+    problem.follower.hessian = csr(&[(0, 0, 1.0)], 2);
+    problem.follower.cross = csr(&[(0, 0, -1.0), (1, 1, 1.0)], 2);
+    problem.follower.linear = vec![0.0; 2];
+    (problem.follower.lower, problem.follower.upper) = (vec![-2.0, 0.0], vec![2.0, 1.0]);
+    // (y_0 − 1/2)² + x_1² + (y_1 − 1/2)²
+    problem.leader.hessian = csr(&[(1, 1, 2.0), (2, 2, 2.0), (3, 3, 2.0)], 4);
+    problem.leader.linear = vec![0.0, 0.0, -1.0, -1.0];
+    problem.leader.constant = 0.5;
+    problem
+}
+
+#[test]
+fn the_leader_picks_among_several_answers() {
+    let problem = undecided();
+    let run = problem.run(&[vec![0.2, 0.7]], &Silent);
+    let found = &run.candidates[0];
+    assert!(norm_inf(&[found.x[0] - 0.5, found.x[1], found.y[0] - 0.5, found.y[1] - 0.5]) < 1e-9, "{found:?}");
+    assert!(problem.strong_stationarity(&found.x, &found.y).unwrap().residual < 1e-7);
+    // With another answer at the same x the leader is not content.
+    assert!(problem.strong_stationarity(&found.x, &[0.5, 0.1]).is_none_or(|found| found.residual > 1e-2));
+}
+
+/// One unit from 0 to 1 over a free way of cost 1 or a way of cost 0.2 and the toll x in [0, 5]: the best toll is 0.8.
+fn toll() -> QuadraticProblem {
+    let mut problem = random(1, 2, 1, 0, 0.0, 0);
+    let csr = |rows, cols, triplets: &[(usize, usize, f64)]| Csr::from_triplets(rows, cols, triplets).unwrap();
+    problem.follower.cross = Coefficients::Sparse(csr(2, 1, &[(1, 0, 1.0)]));
+    problem.follower.linear = vec![1.0, 0.2];
+    (problem.follower.lower, problem.follower.upper) = (vec![0.0; 2], vec![f64::INFINITY; 2]);
+    problem.follower.rows_y = csr(1, 2, &[(0, 0, 1.0), (0, 1, 1.0)]);
+    problem.follower.columns_y = problem.follower.rows_y.transpose();
+    (problem.follower.row_lower, problem.follower.row_upper) = (vec![1.0], vec![1.0]);
+    problem.leader.hessian = Coefficients::Sparse(csr(3, 3, &[(0, 2, -1.0), (2, 0, -1.0)]));
+    problem.leader.linear = vec![0.0; 3];
+    (problem.leader.lower, problem.leader.upper) = (vec![0.0], vec![5.0]);
+    problem
+}
+
+#[test]
+fn a_toll_goes_as_high_as_the_free_way_allows() {
+    let problem = toll();
+    assert!(problem.is_linear());
+    let run = problem.run(&[vec![0.1]], &Silent);
+    let found = &run.candidates[0];
+    assert!((found.x[0] - 0.8).abs() < 1e-7 && (found.y[1] - 1.0).abs() < 1e-7, "{found:?}");
+    assert!(problem.strong_stationarity(&found.x, &found.y).unwrap().residual < 1e-6);
+    assert!(problem.strong_stationarity(&[0.5], &[0.0, 1.0]).is_none_or(|found| found.residual > 1e-3));
+    assert!(problem.strong_stationarity(&[0.8], &[1.0, 0.0]).is_none_or(|found| found.residual > 1e-3));
+}
