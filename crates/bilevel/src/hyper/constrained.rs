@@ -60,6 +60,9 @@ pub(super) struct Constrained {
     guarded: Follower,
 }
 
+/// sign * F at ỹ.
+type Signed<'f> = dyn FnMut(&[f64]) -> f64 + 'f;
+
 /// One piece of S(x) with the best answer on it.
 struct Piece {
     value: f64,
@@ -386,7 +389,7 @@ fn violation(program: &mut FollowerProgram<'_>, y: &[f64]) -> f64 {
 fn step_back(
     piece: &mut Piece,
     face: &Face,
-    (lower, objective): (&mut FollowerProgram<'_>, &mut dyn FnMut(&[f64]) -> f64),
+    (lower, objective): (&mut FollowerProgram<'_>, &mut Signed<'_>),
     least: f64,
 ) {
     let allowed = least + TIE * (1.0 + least.abs());
