@@ -145,6 +145,17 @@ fn an_early_end_keeps_the_best_point() -> Result<(), ModelError> {
     Ok(())
 }
 
+/// A time limit that is over before the first evaluation is no budget.
+#[test]
+fn a_time_limit_of_nothing_is_named() -> Result<(), ModelError> {
+    let options = Options { time_limit: Some(std::time::Duration::ZERO), threads: 1, ..Options::default() };
+    for attitude in [Attitude::Optimistic, Attitude::Pessimistic] {
+        let solution = wells(&[0.2, -0.4, 0.1])?.solve(&Options { attitude, ..options.clone() });
+        assert_eq!(solution.status, Status::TimeLimit, "{attitude:?}: {solution:?}");
+    }
+    Ok(())
+}
+
 #[test]
 fn a_leader_whose_value_falls_for_ever_is_unbounded() -> Result<(), ModelError> {
     let mut model = Model::new();

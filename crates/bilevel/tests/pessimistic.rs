@@ -150,6 +150,23 @@ fn methods_on_phi_by_name() -> Result<(), ModelError> {
     Ok(())
 }
 
+/// f = x y with y² <= 2, F = (x - 1)² + (y - 0.5)²: for x < 0 the answer is √2, for x > 0 it is -√2, at 0 both are.
+/// Towards 0 from below the worst case falls to 1 + (√2 - 1/2)²; at 0, and next to it within rounding, it is larger.
+#[test]
+fn an_answer_within_rounding_does_not_hide_the_worst_case() -> Result<(), ModelError> {
+    let mut model = Model::new();
+    let x = model.leader("x", 1).within(Bounds::new(-2.0, 2.0)?)?;
+    let y = model.follower("y", 1).within(Bounds::new(-2.0, 2.0)?)?;
+    model.lower_subject_to(y.square().at_most(2.0));
+    let upper = (&x - 1.0).square().sum() + (&y - 0.5).square().sum();
+    let solution = model.upper(upper).lower((&x * &y).sum()).build()?.solve(&pessimistic());
+    assert_eq!(solution.status, Status::NotAttained, "{solution:?}");
+    let infimum = 1.0 + (2f64.sqrt() - 0.5).powi(2);
+    assert!((solution.infimum.unwrap_or(f64::NAN) - infimum).abs() < 1e-4, "{solution:?}");
+    assert!((first(&solution.y, "y") - 2f64.sqrt()).abs() < 1e-4);
+    Ok(())
+}
+
 #[test]
 fn several_constraints_have_to_hold_for_all_answers() -> Result<(), ModelError> {
     // S(x) = [0, 1]²: x >= y_0, and x + y_1 >= 3/2 asks for x >= 3/2.

@@ -36,6 +36,9 @@ const RADIUS: f64 = 5.0;
 /// valleys is.
 const EXACT: f64 = 1e-14;
 const ROUGH: f64 = 1e-3;
+/// How finely a way along a face is divided, and the share of it below which it is none.
+const HALVINGS: usize = 30;
+const ALONE: f64 = 1e-6;
 /// Smoothing level where kinks have no exact form.
 const SMOOTHED: f64 = 1e-8;
 
@@ -56,6 +59,9 @@ pub(super) struct Constrained {
     /// lower level.
     guarded: Follower,
 }
+
+/// sign * F at ỹ.
+type Signed<'f> = dyn FnMut(&[f64]) -> f64 + 'f;
 
 /// One piece of S(x) with the best answer on it.
 struct Piece {
@@ -123,7 +129,7 @@ impl Constrained {
                 continue;
             }
             let programs = (&mut lower, &mut upper);
-            let found = self.best_on(&face, x, programs, minimiser, (facts, functions.sign()), settings);
+            let found = self.best_on(&face, x, programs, minimiser, (facts, &mut functions), settings);
             let mut piece = match found {
                 // The leader's constraints rule this piece out.
                 Err(HyperFailure::NoAnswer) => continue,
@@ -304,7 +310,7 @@ impl Constrained {
         x: &[f64],
         (lower, upper): (&mut FollowerProgram<'_>, &mut FollowerProgram<'_>),
         minimiser: &LowerSolution,
-        (facts, sign): (&Facts, f64),
+        (facts, functions): (&Facts, &mut Functions<'_>),
         settings: &HyperSettings,
     ) -> Result<Piece, HyperFailure> {
         // Auxiliary variables do not count.
@@ -316,6 +322,7 @@ impl Constrained {
             let y = self.upper.extend(x, &piece.y);
             return if violation(upper, &y) <= FEASIBLE * size { Ok(piece) } else { Err(HyperFailure::NoAnswer) };
         }
+        let sign = functions.sign();
         let free = sign < 0.0 || facts.coupled_convex;
         let convex = facts.upper.is_convex(sign) && free;
         let (starts, seed) = (settings.starts, settings.seed);
@@ -330,7 +337,8 @@ impl Constrained {
         };
         (piece.y, piece.global) = (found.y, found.global);
         piece.y.truncate(face.base.len());
-        step_back(&mut piece, face, lower, minimiser.plain);
+        let m = self.lower.m;
+        step_back(&mut piece, face, (lower, &mut |y| functions.upper(&y[..m])), minimiser.plain);
         Ok(piece)
     }
 
@@ -376,20 +384,39 @@ fn violation(program: &mut FollowerProgram<'_>, y: &[f64]) -> f64 {
     rows.chain(functions).fold(0.0, f64::max)
 }
 
-/// The face is a guess where f is not quadratic: step back to where f has not risen.
-fn step_back(piece: &mut Piece, face: &Face, lower: &mut FollowerProgram<'_>, least: f64) {
+/// The face is a guess where f is not quadratic, and where multipliers are small: go only as far from the minimiser as f
+/// stays level, and nowhere if sign * F, `objective`, is no better there.
+fn step_back(
+    piece: &mut Piece,
+    face: &Face,
+    (lower, objective): (&mut FollowerProgram<'_>, &mut Signed<'_>),
+    least: f64,
+) {
     let allowed = least + TIE * (1.0 + least.abs());
-    let target = piece.y.clone();
-    let mut share = 1.0;
-    while lower.plain_objective(&piece.y) > allowed {
-        (piece.global, piece.certain) = (false, false);
-        share *= 0.5;
-        if share <= 1e-6 {
-            // Nothing but the minimiser itself: isolated, with derivatives that vanish to higher order.
-            (piece.y, piece.dimension) = (face.base.clone(), 0);
-            return;
+    if lower.plain_objective(&piece.y) <= allowed {
+        return;
+    }
+    (piece.global, piece.certain) = (false, false);
+    let target = std::mem::replace(&mut piece.y, face.base.clone());
+    let mut y = target.clone();
+    let (mut low, mut high) = (0.0, 1.0);
+    for _ in 0..HALVINGS {
+        let share = 0.5 * (low + high);
+        y.iter_mut().zip(face.base.iter().zip(&target)).for_each(|(y, (b, t))| *y = b + share * (t - b));
+        // NaN counts as a rise.
+        if lower.plain_objective(&y) <= allowed {
+            low = share;
+            piece.y.copy_from_slice(&y);
+        } else {
+            high = share;
         }
-        piece.y.iter_mut().zip(face.base.iter().zip(&target)).for_each(|(y, (b, t))| *y = b + share * (t - b));
+    }
+    // Nothing but the minimiser itself: isolated, with derivatives that vanish to higher order.
+    if low <= ALONE {
+        piece.dimension = 0;
+    }
+    if low <= ALONE || objective(&piece.y) > objective(&face.base) {
+        piece.y.copy_from_slice(&face.base);
     }
 }
 

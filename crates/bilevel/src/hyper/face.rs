@@ -62,12 +62,14 @@ impl Face {
         let base = minimiser.y.clone();
         let d = base.len();
         let multipliers = &minimiser.multipliers;
-        let weights: Vec<f64> = multipliers.constraints.iter().map(|u| -u).collect();
-        let mut curvature = Dense::zeros(d, d);
-        program.hessian(&base, 1.0, &weights, &mut curvature);
         let mut gradient = vec![0.0; d];
         program.gradient(&base, &mut gradient);
         let threshold = STRONG * (1.0 + norm2(&gradient));
+        // What does not hold its constraint does not bend the Lagrangian either: its multiplier may be rounding.
+        let weights = multipliers.constraints.iter().map(|u| if u.abs() > threshold { -u } else { 0.0 });
+        let weights: Vec<f64> = weights.collect();
+        let mut curvature = Dense::zeros(d, d);
+        program.hessian(&base, 1.0, &weights, &mut curvature);
         let mut rows = Rows::new(program, &base);
         let frame = program.frame();
         for (j, mu) in multipliers.bounds.iter().enumerate() {

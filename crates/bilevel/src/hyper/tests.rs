@@ -251,3 +251,31 @@ fn intervals_hold_the_value() {
         assert!((found.value - phi).abs() < 1e-7 * (1.0 + phi.abs()), "{round}: {phi} {}", found.value);
     }
 }
+
+/// f = x y with y² <= 2: next to x = 0 the multiplier is rounding, and all y are answers as far as anyone can tell.
+#[test]
+fn a_follower_that_is_indifferent_within_rounding() {
+    let mut model = Model::new();
+    let x = model.leader("x", 1).free().unwrap();
+    let y = model.follower("y", 1).within(Bounds::uniform(1, -2.0, 2.0).unwrap()).unwrap();
+    model.lower_subject_to(y.square().at_most(2.0));
+    let problem = model.upper((&y - 0.5).square().sum()).lower((&x * &y).sum()).build().unwrap();
+    let (near, far) = ((2f64.sqrt() - 0.5).powi(2), (2f64.sqrt() + 0.5).powi(2));
+    for x in [1e-4, 1e-7, 1e-8, 3e-9, 1e-9, 1e-10, 1e-12, 0.0] {
+        // The answer that is exactly right counts, whatever else does.
+        let value = |x: f64, attitude| at(&problem, attitude, x).unwrap().point.value;
+        assert!(value(x, Pessimistic) > far - 1e-5 && value(-x, Pessimistic) > near - 1e-5, "{x}");
+        if x <= 3e-9 {
+            assert!(value(-x, Pessimistic) > far - 1e-5 && value(x, Optimistic) < 1e-5, "{x}");
+        }
+    }
+}
+
+/// The face is all of Y, F is convex, and f rises by more than rounding to the far end: the near end is the worst.
+#[test]
+fn a_step_back_is_never_behind_the_minimiser() {
+    let problem = problem(1, Bounds::uniform(1, -2.0, 2.0).unwrap(), |x, y| ((y + 0.3).square(), (x * y).sum()));
+    for x in [3e-9, 5e-9, 1e-8, 5e-8] {
+        assert!(at(&problem, Pessimistic, x).unwrap().point.value >= 1.7f64.powi(2) - 1e-9, "{x}");
+    }
+}

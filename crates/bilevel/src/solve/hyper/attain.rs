@@ -10,7 +10,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::set::{ConvexSet, Set};
-use crate::upper::hyper::{Oracle, Sample, random_direction};
+use crate::upper::hyper::{Oracle, Sample, distance, random_direction};
 
 /// An infimum that is approached.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,12 +28,15 @@ const REACH: [f64; 3] = [1e-6, 1e-4, 1e-2];
 /// The jump must be this many times larger than what phi changes by on the low side, and larger than this in itself.
 const JUMP: f64 = 100.0;
 const LEAST: f64 = 1e-5;
+/// Points seen that are looked at for a jump on the way to them.
+const SUSPECTS: usize = 3;
 /// The value given up by keeping a distance from the jump, relative to 1 + |infimum|.
 const GIVEN_UP: f64 = 1e-4;
 
-/// Looks for a jump next to `at`, in the axes and a few random directions. `None` where there is none, or where the value is
-/// attained on the low side.
-pub fn approach(oracle: &mut Oracle<'_>, set: &Set, at: &Sample, seed: u64) -> Option<Approach> {
+/// Looks for a jump next to `at`: in the axes and a few random directions, and on the way to points of `seen` that are close
+/// and much worse, where phi may be large at one point alone. `None` where there is none, or where the value is attained on
+/// the low side.
+pub fn approach(oracle: &mut Oracle<'_>, set: &Set, at: &Sample, seen: &[Sample], seed: u64) -> Option<Approach> {
     let n = at.x.len();
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut directions: Vec<Vec<f64>> =
@@ -52,7 +55,26 @@ pub fn approach(oracle: &mut Oracle<'_>, set: &Set, at: &Sample, seed: u64) -> O
             }
         }
     }
+    for (direction, distance) in suspects(at, seen, REACH[2] * size) {
+        let line = Line { set, from: &at.x, direction: &direction, sign: 1.0 };
+        if let Some(found) = along(oracle, at, &line, distance, size) {
+            return Some(found);
+        }
+    }
     None
+}
+
+/// Unit directions to the points within `reach` to which phi rises most steeply, with their distances.
+fn suspects(at: &Sample, seen: &[Sample], reach: f64) -> Vec<(Vec<f64>, f64)> {
+    let least = LEAST * (1.0 + at.value.abs());
+    let close = seen.iter().map(|s| (s, distance(&s.x, &at.x))).filter(|(s, d)| {
+        let worse = s.value.is_finite() && s.value - at.value > least;
+        worse && *d > 0.0 && *d <= reach
+    });
+    let mut close: Vec<(&Sample, f64)> = close.collect();
+    close.sort_by(|a, b| ((b.0.value - at.value) / b.1).total_cmp(&((a.0.value - at.value) / a.1)));
+    let towards = |(s, d): &(&Sample, f64)| (s.x.iter().zip(&at.x).map(|(a, b)| (a - b) / d).collect(), *d);
+    close.iter().take(SUSPECTS).map(towards).collect()
 }
 
 /// The same for a value that is known to be reached next to `x` only: looks from points a step back from it, whose value
@@ -77,7 +99,7 @@ pub fn approach_from_behind(
                 if !near {
                     continue;
                 }
-                if let Some(found) = approach(oracle, set, &sample, seed) {
+                if let Some(found) = approach(oracle, set, &sample, &[], seed) {
                     return missed_at_the_end(oracle, set, x, &found, size).then_some(found);
                 }
             }
@@ -159,7 +181,9 @@ fn along(oracle: &mut Oracle<'_>, at: &Sample, line: &Line<'_>, reach: f64, size
             high = middle;
         }
     }
+    // Past a peak that is narrower than that, what was seen of it counts.
     let beyond = line.value(oracle, (high + 1e-8 * size).min(reach)).map_or(far.value, |sample| sample.value);
+    let beyond = if beyond - at.value > 0.5 * (far.value - at.value) { beyond } else { far.value };
     // Attained on the low side: phi does not decrease towards the jump.
     let step = 1e-4 * size;
     let before = line.value(oracle, low - step)?;
@@ -190,7 +214,8 @@ mod tests {
         let phi = Closed(1, |x: &[f64]| (phi(x[0]), None));
         let mut oracle = Oracle::new(&phi, 1e-12, 10_000, &Silent);
         let sample = oracle.evaluate(&[at]).unwrap();
-        approach(&mut oracle, &Whole::new(1).into(), &sample, 0)
+        let seen: Vec<Sample> = [0.0, 1.0].iter().map(|&x| oracle.evaluate(&[x]).unwrap()).collect();
+        approach(&mut oracle, &Whole::new(1).into(), &sample, &seen, 0)
     }
 
     #[test]
@@ -211,11 +236,26 @@ mod tests {
     }
 
     #[test]
+    fn a_peak_at_one_point_alone_is_found_from_a_point_seen() {
+        let found = look(|x| if x.abs() < 1e-8 { 4.0 } else { x * x - 2.0 }, 5e-7).unwrap();
+        assert!((found.infimum + 2.0).abs() < 1e-6 && found.beyond == 4.0, "{found:?}");
+        assert!(found.point.x[0].abs() > 1e-6);
+    }
+
+    #[test]
+    fn a_rise_within_rounding_of_the_jump_does_not_hide_it() {
+        // 4 at 0 and beyond; from -3e-8 on it rises to that.
+        let blurred = |x: f64| (-x + 4e8 * (x + 3e-8).max(0.0)).min(4.0);
+        let found = look(|x| if x < 0.0 { blurred(x) } else { 4.0 }, -3.5e-8).unwrap();
+        assert!(found.infimum.abs() < 1e-6 && found.beyond >= 4.0, "{found:?}");
+    }
+
+    #[test]
     fn the_end_of_the_set_is_no_jump() {
         let phi = Closed(1, |x: &[f64]| (x[0], None));
         let mut oracle = Oracle::new(&phi, 1e-12, 1000, &Silent);
         let sample = oracle.evaluate(&[0.0]).unwrap();
         let set: Set = Bounds::new(0.0, 1.0).unwrap().into();
-        assert!(approach(&mut oracle, &set, &sample, 0).is_none());
+        assert!(approach(&mut oracle, &set, &sample, &[], 0).is_none());
     }
 }

@@ -289,7 +289,7 @@ impl Search<'_> {
         let set = &self.problem.leader().set;
         // Answers that join S(x) must not be hidden by the one that was the answer before.
         let mut oracle = Oracle::new(phi, self.accuracy, usize::MAX, self.watch).cold();
-        answer.approach = attain::approach(&mut oracle, set, &answer.best, self.options.seed);
+        answer.approach = attain::approach(&mut oracle, set, &answer.best, &answer.seen, self.options.seed);
         answer.evaluations += oracle.used();
         if let Some(approach) = &answer.approach {
             answer.best = approach.point.clone();

@@ -2,10 +2,11 @@
 
 use super::{Answer, Search};
 use crate::certificate::{BlackBoxSettings, MoreauSettings, black_box, clarke, goldstein, kernel_turns, moreau};
-use crate::hyper::HyperObjective;
+use crate::hyper::{HyperObjective, HyperPoint};
 use crate::observe::{Observer, Stage};
-use crate::problem::{Attitude, Failures, Problem};
+use crate::problem::{At, Attitude, Failures, FunctionEvaluator, Problem};
 use crate::set::{ConvexSet, Description, Set};
+use crate::smooth::Smoothing;
 use crate::solution::{Certificate, Rigor, Solution, Stationarity, Status};
 use crate::solve::hyper::objective::Penalised;
 use crate::solve::presolve::IN_OTHER_UNITS;
@@ -16,8 +17,14 @@ use crate::upper::hyper::{Ending, MODULUS_SAFETY, Oracle, Sample};
 const BALL: f64 = 1e-4;
 /// Evaluations of the Moreau bound, besides those of its first cuts.
 const EVALUATIONS: usize = 400;
+/// The same, with those, where the run was ended from outside.
+const IN_HASTE: usize = 16;
 /// Largest gap of the follower, relative to 1 + |f|, beyond its tolerance eta.
 const GAP: f64 = 1e-8;
+
+/// Points whose worst case is computed again, at most, until one agrees with the search to this, relative to 1 + its size.
+const CONFIRMED: usize = 12;
+const AGREES: f64 = 1e-6;
 
 /// Why Theorem 1 of Chen, Li & So says nothing about this problem, if it does not: weak convexity of phi_p (concavity of
 /// phi_o) is then a hope.
@@ -50,6 +57,10 @@ pub fn report(search: &Search<'_>, phi: &Penalised<'_>, answer: &Answer, failure
         if let Some(other) = answer.seen.iter().rev().find(|s| is_as_good(s, &answer.best)).cloned() {
             answer.to_mut().best = other;
         }
+    }
+    if options.attitude == Attitude::Pessimistic && answer.approach.is_none() && !search.watch.interrupted() {
+        let best = confirmed(search, phi, &answer);
+        answer.to_mut().best = best;
     }
     let mut solution = certified(search, phi, &answer.best, failures);
     if matches!(solution.status, Status::Stuck | Status::Relaxed) && options.follower_tolerance == 0.0 {
@@ -100,10 +111,53 @@ pub fn report(search: &Search<'_>, phi: &Penalised<'_>, answer: &Answer, failure
 
 /// The general certificate of a point, with the follower's answer computed afresh.
 fn certified(search: &Search<'_>, phi: &Penalised<'_>, best: &Sample, failures: &Failures) -> Solution {
-    let fresh = phi.hyper().evaluate(&best.x, search.accuracy, Some(&best.y)).ok();
+    let fresh = afresh(search, phi.hyper(), best);
     let y = fresh.map_or_else(|| best.y.clone(), |point| point.y);
     let (x, y) = search.presolved.way.leave(&best.x, &y);
     select::certify(search.presolved, search.analysis, search.options, (&x, &y), failures)
+}
+
+/// phi at the point from the answer that is known there; for a pessimistic leader also without it, and the worse of the
+/// two: a local search for answers may have missed one from either side.
+fn afresh(search: &Search<'_>, phi: &dyn HyperObjective, at: &Sample) -> Option<HyperPoint> {
+    let warm = phi.evaluate(&at.x, search.accuracy, Some(&at.y)).ok();
+    if search.options.attitude == Attitude::Optimistic {
+        return warm;
+    }
+    let cold = phi.evaluate(&at.x, search.accuracy, None).ok();
+    let (Some(warm), Some(cold)) = (&warm, &cold) else { return warm.or(cold) };
+    // What is worse for the follower is no answer: that search has ended in a local minimum.
+    let (f_warm, f_cold) = (follower_value(search, &at.x, &warm.y), follower_value(search, &at.x, &cold.y));
+    let tie = search.presolved.way.enter_lower(search.options.follower_tolerance) + GAP * (1.0 + f_warm.abs());
+    let cold_counts = f_cold < f_warm - tie || (f_cold <= f_warm + tie && cold.value > warm.value);
+    Some(if cold_counts { cold.clone() } else { warm.clone() })
+}
+
+/// f in the units of the methods.
+fn follower_value(search: &Search<'_>, x: &[f64], y: &[f64]) -> f64 {
+    let (problem, failures) = (search.problem, Failures::default());
+    let mut evaluator = FunctionEvaluator::new(&problem.follower().objective, problem.n(), problem.m(), &failures);
+    evaluator.value(At { x, y, smoothing: Smoothing::EXACT })
+}
+
+/// The best of the lowest points seen, with the worst case computed afresh: a value that was too low, because an answer of
+/// the follower had been missed, must not decide.
+fn confirmed(search: &Search<'_>, phi: &Penalised<'_>, answer: &Answer) -> Sample {
+    let mut points: Vec<&Sample> = answer.seen.iter().collect();
+    points.sort_by(|a, b| a.value.total_cmp(&b.value));
+    let mut least: Option<Sample> = None;
+    for sample in std::iter::once(&answer.best).chain(points).take(CONFIRMED) {
+        let Some(point) = afresh(search, phi, sample) else { continue };
+        let holds = point.value <= sample.value + AGREES * (1.0 + sample.value.abs());
+        if least.as_ref().is_none_or(|known| point.value < known.value) {
+            let HyperPoint { value, y, subgradient, .. } = point;
+            least = Some(Sample { x: sample.x.clone(), value, subgradient, y });
+        }
+        if holds {
+            break;
+        }
+    }
+    least.unwrap_or_else(|| answer.best.clone())
 }
 
 /// Whether a point with a subgradient is worse by no more than 1e-7, relative.
@@ -143,14 +197,12 @@ fn stationarity(search: &Search<'_>, phi: &Penalised<'_>, answer: &Answer) -> Fo
     let ball = BALL * (1.0 + x.iter().map(|v| v * v).sum::<f64>().sqrt());
     let tolerance = search.options.tolerance;
     if search.options.attitude == Attitude::Pessimistic {
-        let settings = MoreauSettings {
-            modulus: None,
-            tolerance,
-            accuracy: search.accuracy,
-            limit: EVALUATIONS + 2 * x.len(),
-            seed: search.options.seed,
-        };
-        let near = nearest(&answer.seen, x, x.len() + 4, f64::INFINITY);
+        // Whoever ends a run does not want to wait for as long again.
+        let (limit, count) =
+            if search.watch.interrupted() { (IN_HASTE, 0) } else { (EVALUATIONS + 2 * x.len(), x.len() + 4) };
+        let (accuracy, seed) = (search.accuracy, search.options.seed);
+        let settings = MoreauSettings { modulus: None, tolerance, accuracy, limit, seed };
+        let near = nearest(&answer.seen, x, count, f64::INFINITY);
         if let Some(check) = moreau(phi, set, x, &near, &settings) {
             let mut remark = outside.map(|reason| format!("{reason}: weak convexity is not guaranteed"));
             if check.alarm {

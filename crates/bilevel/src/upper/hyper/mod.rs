@@ -42,6 +42,7 @@ pub use izom::{IzomSettings, IzomTrace, izom, random_direction};
 pub use kink::leave_kink;
 pub use model::{Cut, MoreauBound, ProximalModel, ProximalPoint, modulus};
 pub use multistart::{Found, Local, LocalRun, MultistartSettings, multistart};
+pub(crate) use oracle::distance;
 pub use oracle::{Ending, Oracle, Sample};
 pub use quasi_newton::{Curvature, QuasiNewtonSettings, quasi_newton};
 
