@@ -222,7 +222,7 @@ pub(super) fn evaluate(
         if first.is_nan() {
             first = norm2(&slope);
         }
-        let limits = Limits { gradient: 10.0 * tolerance * (1.0 + first), iterations: 200 };
+        let limits = Limits { gradient: 10.0 * tolerance * (1.0 + first), iterations: 200, pieces: quadratic };
         match descend(&mut InKernel::new(functions, products), &mut y, limits).end {
             descent::End::Unbounded => return Err(HyperFailure::Infinite),
             descent::End::Numerical => return Err(not_a_number(functions)),

@@ -262,7 +262,7 @@ pub(super) fn minimise_lower_to(
 ) -> Result<(), HyperFailure> {
     let mut gradient = vec![0.0; y.len()];
     functions.lower_gradient(&vec![0.0; y.len()], &mut gradient);
-    let limits = Limits { gradient: relative * norm2(&gradient), iterations: 500 };
+    let limits = Limits { gradient: relative * norm2(&gradient), iterations: 500, pieces: false };
     match descend(&mut Lower(functions), y, limits).end {
         descent::End::Unbounded => Err(HyperFailure::FollowerUnbounded),
         descent::End::Numerical => Err(not_a_number(functions)),
@@ -415,7 +415,7 @@ fn search(
     let (k, m) = (basis.rows(), base.len());
     let mut gradient = vec![0.0; m];
     functions.upper_gradient(&base, &mut gradient);
-    let limits = Limits { gradient: 1e-14 * (1.0 + norm2(&gradient)), iterations };
+    let limits = Limits { gradient: 1e-14 * (1.0 + norm2(&gradient)), iterations, pieces: true };
     let spread = 1.0 + norm2(&base) / (m as f64).sqrt();
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let zeros = || vec![0.0; m];

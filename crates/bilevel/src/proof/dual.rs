@@ -519,9 +519,7 @@ impl QuadraticForm {
     fn modulus(mut self) -> Option<f64> {
         let m = self.m;
         if self.hessian.is_empty() {
-            let least = self.diagonal.iter().fold(f64::INFINITY, |a: f64, d| a.min(d.lo()));
-            let convex = if self.mixed { least } else { least.max(0.0) };
-            return self.diagonal.iter().all(|d| d.is_bounded()).then_some(if m == 0 { 0.0 } else { convex });
+            return self.diagonal_modulus();
         }
         for (i, d) in self.diagonal.iter().enumerate() {
             self.hessian[i * m + i] = self.hessian[i * m + i] + *d;
@@ -549,6 +547,19 @@ impl QuadraticForm {
             }
         }
         None
+    }
+
+    /// The same where the form is diagonal: its least entry. Slightly negative by rounding is still a bound; more than
+    /// that is a form that is not convex, of which duality does not speak.
+    fn diagonal_modulus(&self) -> Option<f64> {
+        if self.m == 0 {
+            return Some(0.0);
+        }
+        let least = self.diagonal.iter().fold(f64::INFINITY, |a: f64, d| a.min(d.lo()));
+        let trace: f64 = self.diagonal.iter().map(|d| d.mag()).sum();
+        let convex = if self.mixed { least } else { least.max(0.0) };
+        let rounding = 4.0 * (self.m as f64 + 4.0) * f64::EPSILON * trace;
+        (self.diagonal.iter().all(|d| d.is_bounded()) && convex >= -rounding).then_some(convex)
     }
 
     /// What the smallest eigenvalue may lose to the intervals' widths and to the rounding errors of a Cholesky

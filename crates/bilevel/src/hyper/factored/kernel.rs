@@ -38,7 +38,7 @@ pub(super) fn descend_kernel(
 ) -> Result<Option<Optimum>, HyperFailure> {
     let mut gradient = vec![0.0; y.len()];
     functions.upper_gradient(&y, &mut gradient);
-    let limits = Limits { gradient: 1e-13 * (1.0 + norm2(&gradient)), iterations: 200 };
+    let limits = Limits { gradient: 1e-13 * (1.0 + norm2(&gradient)), iterations: 200, pieces: true };
     let found = descend(&mut InKernel { functions, answers }, &mut y, limits);
     match found.end {
         End::Unbounded => return Err(HyperFailure::Infinite),
