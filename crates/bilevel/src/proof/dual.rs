@@ -187,15 +187,18 @@ impl Formulas {
         if columns.is_empty() {
             return Some(weights);
         }
-        if self.m * columns.len() > DENSE {
-            return self.large_multipliers(spot, (y, domain), (&columns, signed), weights);
-        }
-        let mut gradient = vec![Interval::ZERO; self.n + self.m];
         let at_end = |j: usize| {
             let z = domain[j];
             y[j] - z.lo() <= NEARLY_ACTIVE || z.hi() - y[j] <= NEARLY_ACTIVE
         };
         let rows: Vec<usize> = (0..self.m).filter(|&j| !at_end(j)).collect();
+        // Fewer variables between their ends than active constraints: a degenerate corner. With few variables the search
+        // deals with it.
+        let degenerate = rows.len() < columns.len() && self.m > FEW;
+        if self.m * columns.len() > DENSE || degenerate {
+            return self.multipliers_of_corner(spot, (y, domain), (&columns, signed), weights);
+        }
+        let mut gradient = vec![Interval::ZERO; self.n + self.m];
         let mut matrix = Dense::zeros(rows.len(), columns.len());
         for (k, &r) in columns.iter().enumerate() {
             spot.gradient(program, r, &mut gradient);
@@ -217,10 +220,10 @@ impl Formulas {
 }
 
 impl Formulas {
-    /// The same for many variables and constraints: multipliers of the follower's linearisation at y,
+    /// The same for many variables and constraints, and at degenerate corners: multipliers of the follower's linearisation at y,
     /// min ∇fᵀd subject to the active constraints and the box, a sparse linear programme. Where Y(x) has degenerate
     /// corners least squares does not know which of the variables at their ends may move.
-    fn large_multipliers(
+    fn multipliers_of_corner(
         &self,
         spot: &mut Sweep<Interval>,
         (y, domain): (&[f64], &[Interval]),
@@ -261,6 +264,8 @@ impl Formulas {
     }
 }
 
+/// Followers of at most so many variables are searched box by box.
+const FEW: usize = 8;
 /// Matrices with more entries than this are not written out.
 const DENSE: usize = 250_000;
 
