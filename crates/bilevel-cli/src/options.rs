@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use bilevel::problem::{Attitude, Problem};
+use bilevel::set::ConvexSet as _;
 use bilevel::smooth;
 use bilevel::solve::{METHODS, Options};
 use bilevel::value::ValueKind;
@@ -139,7 +140,7 @@ fn unknown_smoothing(own: &RunOptions, file: &FileOptions, name: &str) -> Failur
     }
 }
 
-/// The problem, started from the point in a JSON file.
+/// The problem, started from the point in a JSON file; `x` alone is enough.
 ///
 /// # Errors
 /// A file that cannot be read, is no JSON, or does not have the problem's variables.
@@ -149,6 +150,19 @@ pub fn with_start(problem: Problem, path: &Path) -> Result<Problem, Failure> {
     let point: serde_json::Value = serde_json::from_str(&text).with_context(|| format!("{shown} is no JSON"))?;
     let read = |key, blocks| crate::point::level(&point, key, blocks).with_context(|| shown.to_string());
     let x = read("x", &problem.leader().blocks)?;
-    let y = read("y", &problem.follower().blocks)?;
+    let y = match point.get("y") {
+        None | Some(serde_json::Value::Null) => usual_answer(&problem),
+        Some(_) => read("y", &problem.follower().blocks)?,
+    };
     Ok(problem.with_start(&x, &y).map_err(anyhow::Error::from)?)
+}
+
+/// y where a start names x alone: that of the problem's own start, or the point of the follower's set nearest to 0.
+fn usual_answer(problem: &Problem) -> Vec<f64> {
+    if let Some((_, y)) = problem.start() {
+        return y.to_vec();
+    }
+    let mut y = vec![0.0; problem.m()];
+    problem.follower().set.project(&vec![0.0; problem.m()], &mut y);
+    y
 }
