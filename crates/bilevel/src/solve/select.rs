@@ -98,7 +98,7 @@ pub fn select(
         solution = better;
     }
     if !solution.status.is_success()
-        && let Some(message) = chooser.falls_forever(&best, runs)
+        && let Some(message) = chooser.leader_falls_along_a_ray(&best, runs)
     {
         solution.status = Status::Unbounded;
         solution.message = message;
@@ -272,7 +272,7 @@ impl Chooser<'_> {
 
     /// Whether F keeps falling over bilevel-feasible points along the ray from another start's point through the best one:
     /// at 10, 100, ... 10^6 times the distance, each time by more than before.
-    fn falls_forever(&self, best: &Checked, runs: &[Run]) -> Option<String> {
+    fn leader_falls_along_a_ray(&self, best: &Checked, runs: &[Run]) -> Option<String> {
         let (problem, x) = (self.problem, &best.candidate.x);
         let far = |other: &&Candidate| other.x.iter().zip(x).any(|(a, b)| (a - b).abs() > 1e-3 * (1.0 + b.abs()));
         let from = runs.iter().flat_map(|run| &run.candidates).find(far)?;
@@ -367,7 +367,7 @@ impl Chooser<'_> {
             let text = "the follower's objective is so flat here that a better answer is within the limit of the gap";
             return (Status::Relaxed, format!("{text}: with it F = {upper:.7}; {basis}"));
         }
-        if let Some(variable) = self.falls_for_ever(best) {
+        if let Some(variable) = self.follower_falls_along_an_axis(best) {
             let text =
                 format!("the follower has no best answer: its objective keeps falling as {variable} goes to infinity");
             return (Status::FollowerUnbounded, text);
@@ -391,7 +391,7 @@ impl Chooser<'_> {
 
     /// The follower's variable, if there is one, along which f is smaller at points far beyond y and never rises: an
     /// infimum that no answer attains, within the tolerances of a gap.
-    fn falls_for_ever(&self, best: &Checked) -> Option<String> {
+    fn follower_falls_along_an_axis(&self, best: &Checked) -> Option<String> {
         let (x, y) = (&best.candidate.x, &best.candidate.y);
         let here = self.value(self.problem.follower(), x, y);
         let ranges = self.analysis.bounds.follower();
