@@ -12,7 +12,7 @@
 use bilevel_linalg::qp::{Qp, QpHessian, QpOptions, QpStatus, solve_qp};
 use bilevel_linalg::{Csr, Dense, Svd};
 
-use super::constrained::{Constrained, not_a_number};
+use super::constrained::Constrained;
 use super::face::{Face, moved_frame};
 use super::facts::Facts;
 use super::{Answers, HyperFailure, HyperSettings};
@@ -54,7 +54,7 @@ impl Constrained {
         let mut faces: Vec<Face> = Vec::new();
         let mut shapes = Vec::new();
         for minimiser in &minimisers {
-            let face = Face::new(&mut lower, minimiser).ok_or_else(|| not_a_number(&failures))?;
+            let face = Face::new(&mut lower, minimiser).ok_or_else(|| HyperFailure::unsolved(&failures))?;
             if faces.iter().any(|known| known.holds(&face) || known.contains(&face.base)) {
                 continue;
             }
