@@ -8,8 +8,7 @@ use bilevel_linalg::qp::{Qp, QpHessian, QpOptions, QpStatus, solve_qp};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::answers::rank_of_own;
-use super::face::{Face, OnFaceOptimum, Search, distance, optimise};
+use super::face::{Face, OnFaceOptimum, Search, distance, optimise, rank_of_own};
 use super::facts::{Facts, ObjectiveFacts};
 use super::functions::{Functions, sign};
 use super::minimiser::minimise_lower_to;
