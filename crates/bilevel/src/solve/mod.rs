@@ -4,6 +4,7 @@
 //! options.rs     Options
 //! analysis.rs    Analysis: what the structure says, and both levels in the forms that methods take
 //! presolve/      the problem in the units that methods work in, and the way back
+//! pieces.rs      convex quadratic followers, through the pieces of their answers
 //! portfolio.rs   the starts: where from, with which schedule and value model
 //! models.rs      the value models: which apply, and how each is made
 //! consistency.rs gradient consistency of the model of v at a point
@@ -25,6 +26,7 @@ mod global;
 mod hyper;
 mod models;
 mod options;
+mod pieces;
 mod portfolio;
 mod presolve;
 mod proved;
@@ -47,7 +49,8 @@ use crate::lower::{LowerStatus, Meter};
 use crate::observe::{Observer, Silent, Stage};
 use crate::problem::{Failures, Problem};
 use crate::solution::{Certificate, Multipliers, Solution, Status, Work};
-use crate::upper::Run;
+use crate::upper::{Candidate, Run};
+use pieces::Searched;
 use portfolio::{Round, Start};
 use presolve::{InUserUnits, Presolved};
 
@@ -107,13 +110,14 @@ fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solution {
     }
     let undecided = options.leaves_open() && hyper::is_default(inner, &analysis);
     let failures = Failures::default();
-    if let Some(solution) = by_pieces(parts, options, watch, &failures)
+    let pieces = pieces::search(&presolved, &analysis, options, watch);
+    if let Some(solution) = by_pieces(parts, options, watch, &failures, &pieces)
         && (solution.status.is_success() || !undecided)
     {
         return solution;
     }
     if !undecided {
-        return by_value_function(problem, parts, options, watch);
+        return by_value_function(problem, parts, options, watch, &pieces);
     }
     let on_phi = hyper::solve(problem, parts, options, watch);
     let large = problem.n() + problem.m() > LARGE && on_phi.x.is_some();
@@ -121,7 +125,7 @@ fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solution {
         return on_phi;
     }
     // Kinks of F, which the theory excludes, and unbounded values show themselves in the run.
-    let mut second = by_value_function(problem, parts, options, watch);
+    let mut second = by_value_function(problem, parts, options, watch, &pieces);
     second.work.hyper_evaluations += on_phi.work.hyper_evaluations;
     let known = on_phi.x.is_some() || on_phi.status == Status::Unbounded;
     if second.status == Status::Solved || !known { second } else { on_phi }
@@ -136,12 +140,13 @@ fn by_value_function(
     (presolved, analysis): (&Presolved<'_>, &Analysis),
     options: &Options,
     watch: &Watch<'_>,
+    pieces: &Searched,
 ) -> Solution {
     let failures = Failures::default();
     if let Some(reason) = options.value_model.and_then(|kind| models::refusal(analysis, kind)) {
         return without_point(problem, options, Status::Unsupported, reason);
     }
-    let search = Rounds { presolved, analysis, options, watch, failures: &failures };
+    let search = Rounds { presolved, analysis, options, watch, failures: &failures, pieces };
     let (mut solution, empty) = match search.solution() {
         Ok(found) => found,
         Err(message) => return without_point(problem, options, Status::Numerical, message),
@@ -176,27 +181,24 @@ struct Rounds<'a> {
     options: &'a Options,
     watch: &'a Watch<'a>,
     failures: &'a Failures,
+    pieces: &'a Searched,
 }
 
 impl Rounds<'_> {
     /// The best point of the search over pieces, the first round and, where that leaves doubt, the second one; and whether
     /// no piece has a point.
     fn solution(&self) -> Result<(Solution, bool), String> {
-        let Self { presolved, analysis, options, watch, failures } = *self;
+        let Self { presolved, analysis, options, watch, failures, pieces } = *self;
         let (mut runs, mut screened) = (Vec::new(), 0);
-        let pieces = portfolio::by_pieces(analysis, options, watch);
-        let complete = pieces.as_ref().is_some_and(|found| found.complete);
-        let empty = pieces.as_ref().is_some_and(|found| found.empty);
-        let count = if complete { 1 } else { options.starts.max(1) };
-        let limit = options.budget.saturating_sub(pieces.as_ref().map_or(0, |found| found.run.lower_solves));
+        let count = if pieces.complete { 1 } else { options.starts.max(1) };
+        let limit = options.budget.saturating_sub(pieces.lower_solves());
         screened += self.round(Round::First(count), limit, &mut runs)?;
-        let falling = pieces.as_ref().is_some_and(|found| found.run.unbounded);
-        runs.extend(pieces.map(|found| found.run).filter(|run| !run.candidates.is_empty()));
+        runs.extend(pieces.pieces.iter().filter(|run| !run.candidates.is_empty()).cloned());
         let mut solution = self.select(&runs, screened);
-        if empty && solution.status == Status::Stuck {
+        if pieces.empty && solution.status == Status::Stuck {
             return Ok((solution, true));
         }
-        if falling && failures.first().is_none() && !watch.interrupted() {
+        if pieces.falls() && failures.first().is_none() && !watch.interrupted() {
             solution.status = Status::Unbounded;
             let text = "the leader's objective falls without end on a piece of the follower's optimality conditions";
             solution.message = format!("{text}; the point shown is the best that was found");
@@ -214,7 +216,7 @@ impl Rounds<'_> {
 
     /// Runs the starts of a round, within `limit` lower solves; returns those of the screening.
     fn round(&self, round: Round, limit: u64, runs: &mut Vec<Run>) -> Result<u64, String> {
-        let Self { presolved, analysis, options, watch, failures } = *self;
+        let Self { presolved, analysis, options, watch, failures, .. } = *self;
         let problem = presolved.problem.as_ref();
         let observer = InUserUnits { observer: watch, way: &presolved.way };
         let screening = Meter::new(limit / 4);
@@ -232,7 +234,7 @@ impl Rounds<'_> {
     }
 
     fn select(&self, runs: &[Run], screened: u64) -> Solution {
-        let Self { presolved, analysis, options, watch, failures } = *self;
+        let Self { presolved, analysis, options, watch, failures, .. } = *self;
         let mut solution = select::select(presolved, analysis, options, runs, watch, failures);
         solution.work.lower_solves += screened;
         finish_status(&mut solution, options, runs, watch, failures);
@@ -240,37 +242,45 @@ impl Rounds<'_> {
     }
 }
 
-/// The answer by pieces, where the problem is quadratic: if it is solved, or too large for anything else.
+/// The answer by pieces, where descents were made: if it is solved, or too large for anything else.
 fn by_pieces(
     (presolved, analysis): (&Presolved<'_>, &Analysis),
     options: &Options,
     watch: &Watch<'_>,
     failures: &Failures,
+    pieces: &Searched,
 ) -> Option<Solution> {
-    let quadratic = analysis.levels.quadratic.as_ref()?;
-    // Small ones are searched over all their pieces.
-    let searched = portfolio::is_searched(analysis, options);
-    if options.method.is_some() || options.value_model.is_some() || options.global || searched {
+    let descents = pieces.descents.as_ref()?;
+    if options.global || pieces.falls() || pieces.empty {
         return None;
     }
+    let mut runs: Vec<Run> = [pieces.pieces.as_ref(), Some(descents)].into_iter().flatten().cloned().collect();
     let inner = presolved.problem.as_ref();
-    let first = portfolio::first_x(inner, analysis);
-    let count = quadratic.starts(options.starts);
-    let mut starts = vec![first.clone()];
-    if count > 1 {
-        starts = portfolio::spread_over_x(inner, analysis, &first, count - 1, options.seed);
-        starts.truncate(count);
-    }
-    let observer = InUserUnits { observer: watch, way: &presolved.way };
-    let runs = [quadratic.run(&starts, &observer)];
     let large = inner.n() + inner.m() > LARGE_QUADRATIC;
-    if runs[0].candidates.is_empty() && !large {
+    if runs.iter().all(|run| run.candidates.is_empty()) && !large {
         return None;
     }
-    let mut solution = select::select(presolved, analysis, options, &runs, watch, failures);
-    finish_status(&mut solution, options, &runs, watch, failures);
-    (large && solution.x.is_some() || solution.status.is_success()).then_some(solution)
+    let mut first: Option<Solution> = None;
+    for _ in 0..ENDS {
+        let mut solution = select::select(presolved, analysis, options, &runs, watch, failures);
+        finish_status(&mut solution, options, &runs, watch, failures);
+        if solution.status.is_success() {
+            return Some(solution);
+        }
+        // Where the best end is no answer, another may be.
+        let x: Vec<f64> = solution.x.iter().flat_map(|x| x.0.iter().flat_map(|(_, values)| values.clone())).collect();
+        let away = |c: &Candidate| presolved.way.leave(&c.x, &c.y).0 != x;
+        runs.iter_mut().for_each(|run| run.candidates.retain(away));
+        first = first.or(Some(solution));
+        if runs.iter().all(|run| run.candidates.is_empty()) || watch.interrupted() {
+            break;
+        }
+    }
+    first.filter(|first| large && first.x.is_some())
 }
+
+/// Ends of descents that are examined before other methods are asked.
+const ENDS: usize = 3;
 
 /// Quadratic problems with more variables than this are not tried by other methods.
 const LARGE_QUADRATIC: usize = 400;

@@ -1,8 +1,8 @@
 //! The starts: the user's point with the homotopy in mu, then direct starts at small mu from the same and from the most
 //! promising of many screened points. Diversity comes from different initial levels as much as from different points.
 //!
-//! Before them, pieces of a linear or convex-quadratic follower are searched one by one ([`by_pieces`]): where that comes
-//! to an end, one start is enough. After them, a second round starts from more points and with other models of v where the
+//! Before them, pieces of a linear or convex-quadratic follower are searched ([`super::pieces`]): where that comes to an
+//! end, one start is enough. After them, a second round starts from more points and with other models of v where the
 //! first one leaves doubt ([`doubtful`]).
 
 use rand::{RngExt, SeedableRng};
@@ -18,7 +18,6 @@ use crate::problem::{At, Failures, FunctionEvaluator, Problem};
 use crate::set::ConvexSet;
 use crate::smooth::{Chks, Smoothing};
 use crate::solution::Solution;
-use crate::upper::bard_moore::Pieces;
 use crate::upper::{Candidate, PolishSettings, Purpose, Run, Schedule, SmoothedValue};
 use crate::value::{BarrierValue, ValueKind};
 
@@ -118,49 +117,6 @@ fn first_point(problem: &Problem, analysis: &Analysis) -> (Vec<f64>, Vec<f64>) {
             (central(problem.leader(), bounds.leader()), central(problem.follower(), bounds.follower()))
         }
     }
-}
-
-/// Pieces looked at, at most.
-const PIECES: usize = 300;
-
-/// How a search over pieces ended.
-pub struct ByPieces {
-    /// What it found.
-    pub run: Run,
-    /// It came to its end, with the least point of all pieces.
-    pub complete: bool,
-    /// It came to its end, and no piece has a point.
-    pub empty: bool,
-}
-
-/// The pieces of a problem that is small and linear or convex quadratic enough to be searched over all of them.
-fn pieces(analysis: &Analysis, options: &Options) -> Option<Pieces> {
-    if options.method.is_some() || options.value_model.is_some() || options.starts < 2 {
-        return None;
-    }
-    let levels = &analysis.levels;
-    let (leader, follower) = (levels.exact_leader.as_ref()?, levels.exact_follower.as_ref()?);
-    Pieces::new(leader, follower, &analysis.bounds).filter(|_| levels.convex)
-}
-
-/// Whether all pieces are searched.
-pub fn is_searched(analysis: &Analysis, options: &Options) -> bool {
-    pieces(analysis, options).is_some()
-}
-
-/// The search over pieces, where the problem has such.
-pub fn by_pieces(analysis: &Analysis, options: &Options, observer: &dyn Observer) -> Option<ByPieces> {
-    let pieces = pieces(analysis, options)?;
-    let m = analysis.levels.follower.m;
-    let meter = Meter::new(options.budget / 4);
-    let found = pieces.search(PIECES, &meter, &|| observer.interrupted());
-    let ended = found.complete && !found.unbounded;
-    let residual = ended.then_some(0.0);
-    let candidate = |(x, y): (Vec<f64>, Vec<f64>)| Candidate { x, y: y[..m].to_vec(), residual, source: "pieces" };
-    let (complete, empty) = (ended && !found.points.is_empty(), ended && found.points.is_empty());
-    let candidates = found.points.into_iter().map(candidate).collect();
-    let run = Run { candidates, unbounded: found.unbounded, lower_solves: meter.used(), ..Run::default() };
-    Some(ByPieces { run, complete, empty })
 }
 
 /// Variables of both levels up to which runs are cheap.

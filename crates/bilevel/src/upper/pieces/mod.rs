@@ -14,7 +14,8 @@
 //! descent.rs    Descent: the method
 //! linear.rs     linear followers, whose answer jumps: two programmes in turn
 //! residual.rs   strong stationarity of a point, from the data alone
-//! run.rs        descents from several starts
+//! run.rs        one descent, from any x
+//! starts.rs     where descents start: descents from several starts, and from where the best one ended
 //! ```
 
 mod answer;
@@ -28,6 +29,7 @@ mod recognise;
 mod reduced;
 mod residual;
 mod run;
+mod starts;
 #[cfg(test)]
 mod tests;
 

@@ -1,15 +1,13 @@
-//! Descents from several starts.
+//! One descent: mending first, then from piece to piece, with answers that the leader picks among.
 
 use bilevel_linalg::Csr;
 
 use super::data::{Coefficients, QuadraticLeader};
 use super::extend::Extended;
 use super::{Descent, Ended, Piece, QuadraticProblem};
-use crate::observe::{Observer, Stage};
-use crate::upper::{Candidate, Run};
+use crate::observe::Observer;
+use crate::upper::Run;
 
-/// Steps of one descent at most.
-const STEPS: usize = 20_000;
 /// Rounds in which a violated constraint of the leader is mended.
 const MENDING: usize = 6;
 /// Answers of the follower that the leader picks among: dimensions at most.
@@ -18,41 +16,14 @@ const EXTENSIONS: usize = 40;
 const VIOLATED: f64 = 1e-9;
 
 impl QuadraticProblem {
-    /// How many starts are worth their work: more than wanted for the smallest problems, one for the largest.
-    pub fn starts(&self, wanted: usize) -> usize {
-        let order = self.follower.m() + self.follower.r().min(self.follower.m()) + self.n;
-        let most = wanted.max(1) * if order <= SMALL { CHEAP } else { 1 };
-        (WORK / (order * order * order).max(1)).clamp(1, most)
-    }
-
-    /// A descent from each x.
-    pub fn run(&self, starts: &[Vec<f64>], observer: &dyn Observer) -> Run {
-        let mut run = Run::default();
-        for (number, x) in starts.iter().enumerate() {
-            if observer.interrupted() {
-                break;
-            }
-            run.lower_solves += 1;
-            let Some((x, y, ended)) = self.descend(x, &mut run, observer) else { continue };
-            run.unbounded |= ended == Ended::Unbounded;
-            observer.stage(&Stage {
-                start: number,
-                iteration: 0,
-                step: "pieces",
-                mu: 0.0,
-                upper: f64::NAN,
-                gap: 0.0,
-                residual: f64::NAN,
-                lower_solves: run.lower_solves,
-            });
-            let (x, y) = (x[..self.n].to_vec(), y[..self.y].to_vec());
-            run.candidates.push(Candidate { x, y, residual: None, source: "pieces" });
-        }
-        run
-    }
-
-    /// A descent from x: its end, with y.
-    fn descend(&self, x: &[f64], run: &mut Run, observer: &dyn Observer) -> Option<(Vec<f64>, Vec<f64>, Ended)> {
+    /// A descent from x of at most so many steps: its end, with y.
+    pub(super) fn descend(
+        &self,
+        x: &[f64],
+        steps: usize,
+        run: &mut Run,
+        observer: &dyn Observer,
+    ) -> Option<(Vec<f64>, Vec<f64>, Ended)> {
         if self.is_linear() {
             let start = self.start(x);
             let found = self.alternate(&start, &mut run.lower_solves, &|| observer.interrupted())?;
@@ -63,7 +34,7 @@ impl QuadraticProblem {
         for _ in 0..MENDING {
             let Some(mending) = self.mending(&piece.x, &piece.y) else { break };
             let mut descent = Descent::new(&mending, piece)?;
-            descent.run(STEPS, &mut || observer.interrupted());
+            descent.run(steps, &mut || observer.interrupted());
             run.lower_solves += descent.exchanges;
             let (sides, x) = (descent.piece.sides, descent.piece.x);
             piece = Piece::new(&self.follower, sides, &x)?;
@@ -73,7 +44,7 @@ impl QuadraticProblem {
             let piece = Piece::new(&state.follower, state.sides.clone(), &state.x)?;
             let mut descent = Descent::new(&state.leader, piece)?;
             state.pinned.iter().for_each(|&(item, side)| descent.pin(item, side));
-            let ended = descent.run(STEPS, &mut || observer.interrupted());
+            let ended = descent.run(steps, &mut || observer.interrupted());
             run.lower_solves += descent.exchanges;
             run.upper_evaluations += descent.steps;
             let blocked = descent.blocked.filter(|_| state.pinned.len() < EXTENSIONS);
@@ -125,10 +96,3 @@ impl QuadraticProblem {
         })
     }
 }
-
-/// Problems of this order get so many times the starts.
-const SMALL: usize = 50;
-const CHEAP: usize = 4;
-
-/// Arithmetic that all starts together may need, in cubes of the order.
-const WORK: usize = 50_000_000;
