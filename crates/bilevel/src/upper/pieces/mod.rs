@@ -13,6 +13,7 @@
 //! reduced.rs    the step on a face of a piece
 //! descent.rs    Descent: the method
 //! linear.rs     linear followers, whose answer jumps: two programmes in turn
+//! programmes.rs any follower, degenerate ones too: the same with the multipliers among the unknowns
 //! residual.rs   strong stationarity of a point, from the data alone
 //! run.rs        one descent, from any x
 //! starts.rs     where descents start: descents from several starts, and from where the best one ended
@@ -25,6 +26,7 @@ mod extend;
 mod kkt;
 mod linear;
 mod piece;
+mod programmes;
 mod recognise;
 mod reduced;
 mod residual;

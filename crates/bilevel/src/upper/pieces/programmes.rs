@@ -131,8 +131,7 @@ impl<'a> Programmes<'a> {
                 Side::Upper => ((high, high), (f64::NEG_INFINITY, 0.0)),
                 Side::Equal => ((low, high), (f64::NEG_INFINITY, f64::INFINITY)),
             };
-            let (lower, upper) =
-                if item < m { (&mut lower, &mut upper) } else { (&mut row_lower, &mut row_upper) };
+            let (lower, upper) = if item < m { (&mut lower, &mut upper) } else { (&mut row_lower, &mut row_upper) };
             lower.push(low);
             upper.push(high);
             multipliers.push(signs);

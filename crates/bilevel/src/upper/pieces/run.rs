@@ -4,6 +4,7 @@ use bilevel_linalg::Csr;
 
 use super::data::{Coefficients, QuadraticLeader};
 use super::extend::Extended;
+use super::programmes::Programmes;
 use super::{Descent, Ended, Piece, QuadraticProblem};
 use crate::observe::Observer;
 use crate::upper::Run;
@@ -24,13 +25,26 @@ impl QuadraticProblem {
         run: &mut Run,
         observer: &dyn Observer,
     ) -> Option<(Vec<f64>, Vec<f64>, Ended)> {
+        let start = self.start(x);
         if self.is_linear() {
-            let start = self.start(x);
             let found = self.alternate(&start, &mut run.lower_solves, &|| observer.interrupted())?;
             return Some((found.x, found.y, Ended::Stationary));
         }
-        let start = self.start(x);
-        let mut piece = self.follower.piece(&start)?;
+        self.along_pieces(&start, steps, run, observer).or_else(|| {
+            let (x, y) = self.by_programmes(&start, run, observer)?;
+            Some((x, y, Ended::Stationary))
+        })
+    }
+
+    /// From piece to piece along the follower's answer; `None` where its system is singular on one.
+    fn along_pieces(
+        &self,
+        x: &[f64],
+        steps: usize,
+        run: &mut Run,
+        observer: &dyn Observer,
+    ) -> Option<(Vec<f64>, Vec<f64>, Ended)> {
+        let mut piece = self.follower.piece(x)?;
         for _ in 0..MENDING {
             let Some(mending) = self.mending(&piece.x, &piece.y) else { break };
             let mut descent = Descent::new(&mending, piece)?;
@@ -52,6 +66,25 @@ impl QuadraticProblem {
             let Some((item, side)) = blocked else { return Some((x, y, ended)) };
             state = Extended { sides, x, ..state }.free(item, side)?;
         }
+    }
+
+    /// From piece to piece by programmes, the leader's violated rows first.
+    fn by_programmes(&self, x: &[f64], run: &mut Run, observer: &dyn Observer) -> Option<(Vec<f64>, Vec<f64>)> {
+        let stop = || observer.interrupted();
+        let mut x = x.to_vec();
+        for _ in 0..MENDING {
+            let answer = self.follower.answer(&x).filter(|answer| answer.status.is_answer())?;
+            run.lower_solves += 1;
+            let Some(mending) = self.mending(&x, &answer.y) else { break };
+            let mut programmes = Programmes::new(&mending, &self.follower)?;
+            let found = programmes.run(&x, &stop);
+            run.lower_solves += programmes.solves;
+            x = found?.0;
+        }
+        let mut programmes = Programmes::new(&self.leader, &self.follower)?;
+        let found = programmes.run(&x, &stop);
+        run.lower_solves += programmes.solves;
+        found
     }
 
     /// x within its bounds, with auxiliary variables.

@@ -87,7 +87,7 @@ impl QuadraticProblem {
                 break;
             }
             let start = match (k, tour.ends.first()) {
-                (1, Some(_)) => self.relaxed().unwrap_or_else(|| point.clone()),
+                (1, _) => self.relaxed().unwrap_or_else(|| point.clone()),
                 (2.., Some(best)) if k % AFAR != 0 => {
                     let part = rng.random_range(PART.0..PART.1);
                     let mut mixed = |(a, b): (&f64, &f64)| if rng.random_range(0.0..1.0) < part { *b } else { *a };

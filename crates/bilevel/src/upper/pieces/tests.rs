@@ -252,3 +252,85 @@ fn work_bounds_the_number_of_descents() {
     assert!(few.lower_solves < more.lower_solves, "{} {}", few.lower_solves, more.lower_solves);
     assert!(problem.starts(1) == 1 && problem.starts(6) > 6);
 }
+
+/// The best of F over the follower's answers at x, by two programmes.
+fn best_of_answers(problem: &QuadraticProblem, x: &[f64]) -> Option<f64> {
+    use bilevel_linalg::qp::{Qp, QpHessian, QpOptions, solve_qp};
+    let (leader, follower) = (&problem.leader, &problem.follower);
+    let answer = follower.answer(x).filter(|answer| answer.status.is_answer())?;
+    let (n, m) = (x.len(), follower.m());
+    let mut cost = follower.linear.clone();
+    follower.cross.mul_add(1.0, x, &mut cost);
+    let least: f64 = cost.iter().zip(&answer.y).map(|(c, y)| c * y).sum();
+    let row = Csr::from_triplets(1, m, &cost.iter().enumerate().map(|(j, &c)| (0, j, c)).collect::<Vec<_>>())?;
+    let rows = follower.rows_y.stack(&row).ok()?;
+    let (mut row_lower, mut row_upper) = (follower.row_lower.clone(), follower.row_upper.clone());
+    follower.rows_x.mul_add(-1.0, x, &mut row_lower);
+    follower.rows_x.mul_add(-1.0, x, &mut row_upper);
+    row_lower.push(f64::NEG_INFINITY);
+    row_upper.push(least + 1e-9);
+    let qp = Qp {
+        hessian: QpHessian::Zero,
+        linear: &leader.linear[n..],
+        lower: &follower.lower,
+        upper: &follower.upper,
+        rows: &rows,
+        row_lower: &row_lower,
+        row_upper: &row_upper,
+        balls: &[],
+    };
+    let found = solve_qp(&qp, &QpOptions::default()).ok().filter(|found| found.status.is_answer())?;
+    Some(leader.evaluate(&[x, &found.z].concat()).0)
+}
+
+/// A linear follower with several answers (costs of zero), answers at which too many rows hold (each row twice), and rows
+/// and costs that depend on x.
+fn linear_follower(m: usize, seed: u64) -> QuadraticProblem {
+    let mut problem = random(1, m, m / 2, m, 1.0, seed);
+    let follower = &mut problem.follower;
+    follower.hessian = Coefficients::Sparse(Csr::empty(m, m));
+    follower.linear.iter_mut().step_by(4).for_each(|c| *c = 0.0);
+    if seed.is_multiple_of(2) {
+        follower.cross = Coefficients::Sparse(Csr::empty(m, 1));
+    }
+    follower.rows_x = follower.rows_x.stack(&follower.rows_x).unwrap();
+    follower.rows_y = follower.rows_y.stack(&follower.rows_y).unwrap();
+    follower.columns_y = follower.rows_y.transpose();
+    follower.row_lower.extend_from_within(..);
+    follower.row_upper.extend_from_within(..);
+    problem.leader.hessian = Coefficients::Sparse(Csr::empty(m + 1, m + 1));
+    problem
+}
+
+#[test]
+fn programmes_find_what_a_grid_finds_for_linear_followers() {
+    for seed in 0..12 {
+        let problem = linear_follower(8, seed);
+        let of_grid = (0..=200).filter_map(|k| best_of_answers(&problem, &[-1.0 + 0.01 * k as f64]));
+        let least = of_grid.fold(f64::INFINITY, f64::min);
+        let mut best = f64::INFINITY;
+        for start in [-0.9, -0.5, -0.1, 0.3, 0.6, 0.95] {
+            let mut programmes = programmes::Programmes::new(&problem.leader, &problem.follower).unwrap();
+            let Some((x, y)) = programmes.run(&[start], &|| false) else { continue };
+            let value = problem.leader.evaluate(&[&x[..], &y].concat()).0;
+            let answer = problem.follower.answer(&x).unwrap();
+            let gap = problem.follower.value(&x, &y) - problem.follower.value(&x, &answer.y);
+            assert!(gap < 1e-6, "seed {seed} from {start}: {gap}");
+            let before = best_of_answers(&problem, &[start]).unwrap();
+            assert!(value <= before + 1e-6, "seed {seed} from {start}: {value} {before}");
+            best = best.min(value);
+        }
+        assert!(best <= least + 1e-6, "seed {seed}: {best} {least}");
+    }
+}
+
+#[test]
+fn programmes_and_descents_agree_on_quadratic_followers() {
+    for seed in 0..6 {
+        let problem = random(3, 10, 5, 10, 1.0, seed);
+        let mut programmes = programmes::Programmes::new(&problem.leader, &problem.follower).unwrap();
+        let (x, y) = programmes.run(&[0.1, -0.2, 0.3], &|| false).unwrap();
+        let found = problem.strong_stationarity(&x, &y).unwrap();
+        assert!(found.residual < 1e-6, "seed {seed}: {}", found.residual);
+    }
+}
