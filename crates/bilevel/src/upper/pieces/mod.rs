@@ -15,7 +15,7 @@
 //! linear.rs     linear followers, whose answer jumps: two programmes in turn
 //! residual.rs   strong stationarity of a point, from the data alone
 //! run.rs        one descent, from any x
-//! starts.rs     where descents start: descents from several starts, and from where the best one ended
+//! tour.rs       descents from several starts, the later ones near the best end
 //! ```
 
 mod answer;
@@ -29,9 +29,9 @@ mod recognise;
 mod reduced;
 mod residual;
 mod run;
-mod starts;
 #[cfg(test)]
 mod tests;
+mod tour;
 
 pub use answer::Answer;
 pub use data::{Coefficients, QuadraticFollower, QuadraticLeader};

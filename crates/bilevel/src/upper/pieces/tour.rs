@@ -22,12 +22,12 @@ use crate::upper::{Candidate, Run};
 
 /// Work of all descents for each start that is wanted, in squares of the order of the follower's system: what the first
 /// leaves of it goes to further ones.
-const WORK: f64 = 22_000.0;
+const WORK: f64 = 24_000.0;
 /// What an answer from nothing costs, times the order, and what a step or an exchange costs.
 const ANSWER: f64 = 5.0;
 const STEP: f64 = 60.0;
-/// Starts that are wanted, times the order: one for the largest problems.
-const ORDER: usize = 1_100;
+/// Starts that are made at most for each that is wanted, times the square of the order: one for the largest problems.
+const MOST: usize = 1_000_000;
 /// So many times what is wanted at most, for the smallest problems.
 const CHEAP: usize = 14;
 /// Steps of the first descent at most.
@@ -67,7 +67,7 @@ impl QuadraticProblem {
     /// How many starts may be worth their work: more than wanted for the smallest problems, one for the largest.
     pub fn starts(&self, wanted: usize) -> usize {
         let most = if wanted > 1 { CHEAP * wanted } else { 1 };
-        (wanted * ORDER / self.order().max(1)).clamp(1, most)
+        (wanted * MOST / self.order().pow(2).max(1)).clamp(1, most)
     }
 
     /// The order of the follower's system and the leader's together.
