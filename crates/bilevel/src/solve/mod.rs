@@ -40,7 +40,11 @@ pub use hyper::is_default as phi_is_default;
 pub use options::{METHODS, Options};
 pub use verify::{Claims, PointError};
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
+
+use bilevel_linalg::stop::{self, Stop};
 
 use crate::evaluate;
 use crate::lower::{LowerStatus, Meter};
@@ -61,7 +65,8 @@ impl Problem {
     pub fn solve_observed(&self, options: &Options, observer: &dyn Observer) -> Solution {
         let clock = Instant::now();
         let watch = Watch { observer, deadline: options.time_limit.and_then(|limit| clock.checked_add(limit)) };
-        let mut solution = solve(self, options, &watch);
+        let stop = Stop::new(observer.flag(), watch.deadline);
+        let mut solution = stop::within(stop, || solve(self, options, &watch));
         if solution.status == Status::Interrupted && watch.late() && !observer.interrupted() {
             // To a method the deadline and the user look the same.
             solution.status = Status::TimeLimit;
@@ -92,6 +97,10 @@ impl Observer for Watch<'_> {
     fn interrupted(&self) -> bool {
         self.late() || self.observer.interrupted()
     }
+
+    fn flag(&self) -> Option<Arc<AtomicBool>> {
+        self.observer.flag()
+    }
 }
 
 fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solution {
@@ -108,7 +117,7 @@ fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solution {
     let undecided = options.leaves_open() && hyper::is_default(inner, &analysis);
     let failures = Failures::default();
     if let Some(solution) = by_pieces(parts, options, watch, &failures)
-        && (solution.status.is_success() || !undecided)
+        && (solution.status.is_success() || !undecided || watch.interrupted())
     {
         return solution;
     }
@@ -261,19 +270,24 @@ fn by_pieces(
         starts = portfolio::spread_over_x(inner, analysis, &first, count - 1, options.seed);
         starts.truncate(count);
     }
+    if quadratic.has_products_alone() {
+        starts = quadratic.promising(&starts, count, &|| watch.interrupted());
+    }
     let observer = InUserUnits { observer: watch, way: &presolved.way };
-    let runs = [quadratic.run(&starts, &observer)];
+    let sense = inner.leader().sense;
+    let runs = [quadratic.run(&starts, &|value| sense.apply(value), &observer)];
     let large = inner.n() + inner.m() > LARGE_QUADRATIC;
     if runs[0].candidates.is_empty() && !large {
         return None;
     }
     let mut solution = select::select(presolved, analysis, options, &runs, watch, failures);
     finish_status(&mut solution, options, &runs, watch, failures);
-    (large && solution.x.is_some() || solution.status.is_success()).then_some(solution)
+    let last = large || watch.interrupted();
+    (last && solution.x.is_some() || solution.status.is_success()).then_some(solution)
 }
 
 /// Quadratic problems with more variables than this are not tried by other methods.
-const LARGE_QUADRATIC: usize = 400;
+const LARGE_QUADRATIC: usize = 200;
 
 /// What an early end, a failing user's function or a follower without answers means for the status.
 fn finish_status(solution: &mut Solution, options: &Options, runs: &[Run], watch: &Watch<'_>, failures: &Failures) {

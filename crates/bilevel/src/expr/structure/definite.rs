@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use bilevel_linalg::{Cholesky, Dense};
+use bilevel_linalg::{Cholesky, Csr, Dense, SparseLdlt};
 
 use super::Range;
 use super::second::Hessian;
@@ -21,8 +21,9 @@ pub(super) struct Definite {
     pub negative: bool,
 }
 
-/// Larger matrices are decided by their rows only.
+/// Larger matrices are decided by their rows only, unless their factorisation has at most so many entries.
 const LARGEST: usize = 2000;
+const ENTRIES: usize = 30_000_000;
 
 pub(super) fn definiteness(hessian: &Hessian) -> Definite {
     Definite { positive: is_positive(hessian, |r| r), negative: is_positive(hessian, Range::neg) }
@@ -61,19 +62,38 @@ fn is_positive(hessian: &Hessian, signed: impl Fn(Range) -> Range) -> bool {
     if diagonal.iter().zip(&sums).all(|(d, s)| d >= s) {
         return true;
     }
-    if diagonal.iter().zip(&sums).any(|(&d, &s)| !(d > 0.0 || (d == 0.0 && s == 0.0))) || n > LARGEST {
+    if diagonal.iter().zip(&sums).any(|(&d, &s)| !(d > 0.0 || (d == 0.0 && s == 0.0))) {
         return false;
     }
     // The diagonal is positive, or the whole row is zero.
     let scale: Vec<f64> = diagonal.iter().map(|&d| if d > 0.0 { 1.0 / d.sqrt() } else { 0.0 }).collect();
-    let mut matrix = Dense::identity(n);
-    for (i, j, middle) in off {
-        matrix[(i, j)] = middle * scale[i] * scale[j];
-        matrix[(j, i)] = matrix[(i, j)];
-    }
+    off.iter_mut().for_each(|(i, j, v)| *v *= scale[*i] * scale[*j]);
     // Rounding moves the eigenvalues of a singular matrix by a few ulps per row.
     let slack = 1e-14 * (n as f64 + 10.0);
+    if n > SPARSE && off.len() < n * n / 50 {
+        return has_positive_pivots(n, &off, slack);
+    }
+    if n > LARGEST {
+        return false;
+    }
+    let mut matrix = Dense::identity(n);
+    for (i, j, v) in off {
+        (matrix[(i, j)], matrix[(j, i)]) = (v, v);
+    }
     Cholesky::new().factor(&matrix, slack).is_ok()
+}
+
+/// From this many rows on a matrix with few entries is factored sparsely.
+const SPARSE: usize = 200;
+
+/// Whether 1 + slack on the diagonal and `off` beside it has a factorisation L D Lᵀ with D positive, which needs no
+/// pivoting to be stable.
+fn has_positive_pivots(n: usize, off: &[(usize, usize, f64)], slack: f64) -> bool {
+    let mut triplets: Vec<(usize, usize, f64)> = (0..n).map(|i| (i, i, 1.0 + slack)).collect();
+    triplets.extend(off.iter().map(|&(i, j, v)| (i.max(j), i.min(j), v)));
+    let Some(matrix) = Csr::from_triplets(n, n, &triplets) else { return false };
+    let factor = SparseLdlt::new(&matrix).ok().filter(|factor| factor.stored() <= ENTRIES);
+    factor.is_some_and(|mut factor| factor.factor(&matrix).is_ok_and(|inertia| inertia.positive == n))
 }
 
 #[cfg(test)]
