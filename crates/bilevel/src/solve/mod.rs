@@ -42,7 +42,11 @@ pub use hyper::is_default as phi_is_default;
 pub use options::{METHODS, Options};
 pub use verify::{Claims, PointError};
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
+
+use bilevel_linalg::stop::{self, Stop};
 
 use crate::evaluate;
 use crate::lower::{LowerStatus, Meter};
@@ -64,7 +68,8 @@ impl Problem {
     pub fn solve_observed(&self, options: &Options, observer: &dyn Observer) -> Solution {
         let clock = Instant::now();
         let watch = Watch { observer, deadline: options.time_limit.and_then(|limit| clock.checked_add(limit)) };
-        let mut solution = solve(self, options, &watch);
+        let stop = Stop::new(observer.flag(), watch.deadline);
+        let mut solution = stop::within(stop, || solve(self, options, &watch));
         if solution.status == Status::Interrupted && watch.late() && !observer.interrupted() {
             // To a method the deadline and the user look the same.
             solution.status = Status::TimeLimit;
@@ -95,6 +100,10 @@ impl Observer for Watch<'_> {
     fn interrupted(&self) -> bool {
         self.late() || self.observer.interrupted()
     }
+
+    fn flag(&self) -> Option<Arc<AtomicBool>> {
+        self.observer.flag()
+    }
 }
 
 fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solution {
@@ -112,7 +121,7 @@ fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solution {
     let failures = Failures::default();
     let pieces = pieces::search(&presolved, &analysis, options, watch);
     if let Some(solution) = by_pieces(parts, options, watch, &failures, &pieces)
-        && (solution.status.is_success() || !undecided)
+        && (solution.status.is_success() || !undecided || watch.interrupted())
     {
         return solution;
     }
@@ -276,14 +285,15 @@ fn by_pieces(
             break;
         }
     }
-    first.filter(|first| large && first.x.is_some())
+    let last = large || watch.interrupted();
+    first.filter(|first| last && first.x.is_some())
 }
 
 /// Ends of descents that are examined before other methods are asked.
 const ENDS: usize = 3;
 
 /// Quadratic problems with more variables than this are not tried by other methods.
-const LARGE_QUADRATIC: usize = 400;
+const LARGE_QUADRATIC: usize = 200;
 
 /// What an early end, a failing user's function or a follower without answers means for the status.
 fn finish_status(solution: &mut Solution, options: &Options, runs: &[Run], watch: &Watch<'_>, failures: &Failures) {

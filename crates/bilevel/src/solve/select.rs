@@ -1,5 +1,8 @@
 //! From candidates to an answer: the best one that an independent check of the follower accepts, with its certificate.
 
+use bilevel_linalg::stop;
+use std::time::Duration;
+
 use super::presolve::{IN_OTHER_UNITS, Presolved};
 use super::{Analysis, Options, models, without_point};
 use crate::certificate::{
@@ -79,6 +82,21 @@ pub fn select(
     observer: &dyn Observer,
     failures: &Failures,
 ) -> Solution {
+    let stop = stop::current().later(HASTE);
+    stop::within(stop, || selected(presolved, analysis, options, runs, observer, failures))
+}
+
+/// How long the certificate may take of a run that was told to end.
+pub const HASTE: Duration = Duration::from_secs(1);
+
+fn selected(
+    presolved: &Presolved<'_>,
+    analysis: &Analysis,
+    options: &Options,
+    runs: &[Run],
+    observer: &dyn Observer,
+    failures: &Failures,
+) -> Solution {
     let mut work = Work::default();
     for run in runs {
         work.lower_solves += run.lower_solves;
@@ -93,11 +111,13 @@ pub fn select(
     };
     let mut solution = chooser.describe(&best, Some(&runs[best.run]), &mut work);
     if solution.status == Status::Feasible
+        && !observer.interrupted()
         && let Some(better) = chooser.cleaner(&best, runs, &mut work)
     {
         solution = better;
     }
     if !solution.status.is_success()
+        && !observer.interrupted()
         && let Some(message) = chooser.leader_falls_along_a_ray(&best, runs)
     {
         solution.status = Status::Unbounded;
@@ -197,6 +217,9 @@ impl Chooser<'_> {
             let key = |c: &Checked| (c.violation.max(VIOLATION), !c.converged(), c.relative_gap());
             if fallback.as_ref().is_none_or(|known| key(&checked) < key(known)) {
                 fallback = Some(checked);
+            }
+            if stop::asked() {
+                break;
             }
         }
         fallback

@@ -12,12 +12,14 @@
 //! of low value lie near each other.
 
 use bilevel_linalg::qp::{Qp, QpHessian, QpOptions, solve_qp};
+use bilevel_linalg::stop;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::data::Coefficients;
+use super::run::Found;
 use super::{Ended, QuadraticProblem};
-use crate::observe::{Observer, Stage};
+use crate::observe::Observer;
 use crate::upper::{Candidate, Run};
 
 /// Work of all descents for each start that is wanted, in squares of the order of the follower's system: what the first
@@ -55,6 +57,7 @@ struct End {
 /// Descents and what they found.
 struct Tour<'a> {
     problem: &'a QuadraticProblem,
+    shown: &'a dyn Fn(f64) -> f64,
     observer: &'a dyn Observer,
     ends: Vec<End>,
     made: usize,
@@ -70,20 +73,22 @@ impl QuadraticProblem {
         (wanted * MOST / self.order().pow(2).max(1)).clamp(1, most)
     }
 
-    /// The order of the follower's system and the leader's together.
-    fn order(&self) -> usize {
-        self.follower.m() + self.follower.r().min(self.follower.m()) + self.n
-    }
-
     /// Descents from at most as many starts as there are points in `spread`, the first of which is the first start, within
-    /// the work that `wanted` starts are worth.
-    pub fn search(&self, spread: &[Vec<f64>], wanted: usize, seed: u64, observer: &dyn Observer) -> Run {
-        let mut tour = Tour { problem: self, observer, ends: Vec::new(), made: 0, work: 0.0, run: Run::default() };
+    /// the work that `wanted` starts are worth. `shown` gives F as the user knows it.
+    pub fn search(
+        &self,
+        spread: &[Vec<f64>],
+        (wanted, seed): (usize, u64),
+        shown: &dyn Fn(f64) -> f64,
+        observer: &dyn Observer,
+    ) -> Run {
+        let (ends, run) = (Vec::new(), Run::default());
+        let mut tour = Tour { problem: self, shown, observer, ends, made: 0, work: 0.0, run };
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let most = WORK * wanted as f64;
         for (k, point) in spread.iter().enumerate() {
             let average = tour.work / tour.made.max(1) as f64;
-            if observer.interrupted() || (k > 0 && tour.work + average > most) {
+            if k > 0 && (stop::asked() || observer.interrupted() || tour.work + average > most) {
                 break;
             }
             let start = match (k, tour.ends.first()) {
@@ -146,6 +151,7 @@ impl QuadraticProblem {
             let by = (low - value).max(value - high);
             by.is_nan() || by > VIOLATED * (1.0 + value.abs())
         };
+        let (x, y) = (&x[..leader.lower.len()], &y[..self.follower.m()]);
         let rows = (0..leader.row_lower.len()).any(|i| {
             let value = leader.rows_x.row_dot(i, x) + leader.rows_y.row_dot(i, y);
             outside(value, leader.row_lower[i], leader.row_upper[i])
@@ -158,33 +164,27 @@ impl Tour<'_> {
     /// A descent from x of at most so many steps.
     fn descend(&mut self, x: &[f64], steps: usize) {
         let problem = self.problem;
-        let number = self.made;
-        self.made += 1;
         let before = self.run.lower_solves + self.run.upper_evaluations;
-        let found = problem.descend(x, steps, &mut self.run, self.observer);
+        let found = problem.ends(x, (self.made, steps), &mut self.run, self.shown, self.observer);
         let moves = self.run.lower_solves + self.run.upper_evaluations - before;
         self.work += ANSWER * problem.order() as f64 + STEP * moves as f64;
-        self.run.lower_solves += 1;
-        let Some((x, y, ended)) = found else { return };
-        self.run.unbounded |= ended == Ended::Unbounded;
-        let columns = problem.leader.lower.len();
-        let value = problem.leader.evaluate(&[&x[..columns], &y[..problem.follower.m()]].concat()).0;
-        let violated = problem.violates(&x[..columns], &y[..problem.follower.m()]);
-        self.observer.stage(&Stage {
-            start: number,
-            iteration: 0,
-            step: "pieces",
-            mu: 0.0,
-            upper: f64::NAN,
-            gap: 0.0,
-            residual: f64::NAN,
-            lower_solves: self.run.lower_solves,
-        });
-        let (x, y) = (x[..problem.n].to_vec(), y[..problem.y].to_vec());
+        self.made += 1;
+        for end in found {
+            self.run.unbounded |= end.ended == Ended::Unbounded;
+            self.keep(&end);
+        }
+    }
+
+    /// Keeps an end that is among the best.
+    fn keep(&mut self, end: &Found) {
+        let problem = self.problem;
+        let value = problem.value(end);
+        let violated = problem.violates(&end.x, &end.y);
         let again = |end: &End| (end.value - value).abs() <= SAME * (1.0 + value.abs());
         if self.ends.iter().any(|end| end.violated == violated && again(end)) {
             return;
         }
+        let (x, y) = (end.x[..problem.n].to_vec(), end.y[..problem.y].to_vec());
         self.ends.push(End { x, y, violated, value });
         self.ends.sort_by(|a, b| a.violated.cmp(&b.violated).then(a.value.total_cmp(&b.value)));
         self.ends.truncate(KEPT);
