@@ -5,6 +5,7 @@
 //! analysis.rs    Analysis: what the structure says, and both levels in the forms that methods take
 //! presolve/      the problem in the units that methods work in, and the way back
 //! portfolio.rs   the starts: where from, with which schedule and value model
+//! overlook.rs    some boxes of branch and bound over the whole region, for better points than the runs'
 //! models.rs      the value models: which apply, and how each is made
 //! consistency.rs gradient consistency of the model of v at a point
 //! region.rs      where the leader's variables can lie
@@ -25,6 +26,7 @@ mod global;
 mod hyper;
 mod models;
 mod options;
+mod overlook;
 mod portfolio;
 mod presolve;
 mod proved;
@@ -47,7 +49,8 @@ use crate::lower::{LowerStatus, Meter};
 use crate::observe::{Observer, Silent, Stage};
 use crate::problem::{Failures, Problem};
 use crate::solution::{Certificate, Multipliers, Solution, Status, Work};
-use crate::upper::Run;
+use crate::upper::{Candidate, Run};
+use overlook::{Region, Sight};
 use portfolio::{Round, Start};
 use presolve::{InUserUnits, Presolved};
 
@@ -169,6 +172,11 @@ fn by_value_function(
 const TWICE: u64 = 2;
 const LEAST: u64 = 2_000;
 
+/// Boxes of a look over the whole region, and where the runs leave doubt; better points gone on from, at most.
+const BOXES: usize = 200;
+const MORE_BOXES: usize = 1_000;
+const LOOKS: usize = 4;
+
 /// The rounds of starts over one problem.
 struct Rounds<'a> {
     presolved: &'a Presolved<'a>,
@@ -202,14 +210,62 @@ impl Rounds<'_> {
             solution.message = format!("{text}; the point shown is the best that was found");
             return Ok((solution, false));
         }
+        let again = || options.starts > 1 && !complete && !watch.interrupted() && failures.first().is_none();
+        let doubtful = again() && portfolio::doubtful(presolved, analysis, &solution, &runs);
+        if again() && self.overlook(doubtful, screened, &mut runs, &mut solution) {
+            return Ok((solution, false));
+        }
         let used = solution.work.lower_solves;
         let left = options.budget.saturating_sub(used).min(TWICE * used.max(LEAST));
-        let again = options.starts > 1 && !watch.interrupted() && failures.first().is_none();
-        if again && left > 0 && portfolio::doubtful(presolved, analysis, &solution, &runs) {
+        if doubtful && left > 0 && again() {
             screened += self.round(Round::Second(options.starts), left, &mut runs)?;
             solution = self.select(&runs, screened);
         }
         Ok((solution, false))
+    }
+
+    /// Looks over the whole region for better points, and goes on from those; whether it comes to an end with a solution.
+    fn overlook(&self, doubtful: bool, screened: u64, runs: &mut Vec<Run>, solution: &mut Solution) -> bool {
+        let Self { presolved, analysis, options, watch, failures } = *self;
+        if options.method.is_some() || options.global {
+            return false;
+        }
+        let Some(region) = Region::of(presolved, analysis) else { return false };
+        let Some(mut search) = region.search(solution, failures) else { return false };
+        let observer = InUserUnits { observer: watch, way: &presolved.way };
+        let boxes = if doubtful { MORE_BOXES } else { BOXES };
+        // F at the point known, infinite without a bilevel-feasible one.
+        let value = |solution: &Solution| {
+            let held = matches!(solution.status, Status::Solved | Status::Feasible);
+            let point = region.point(solution).filter(|_| held);
+            point.map_or(f64::INFINITY, |(x, y)| region.upper(&x, &y, failures))
+        };
+        for _ in 0..LOOKS {
+            let (x, y) = match region.look(&mut search, value(solution), boxes, watch) {
+                Sight::Nothing => return solution.status == Status::Solved,
+                Sight::Open => return false,
+                Sight::Better(x, y) => region.settled((x, y), failures),
+            };
+            if !Region::is_worse(value(solution), region.upper(&x, &y, failures)) {
+                return false;
+            }
+            let (parts, work) = ((analysis, options), (runs.len(), options.budget / 20));
+            let (problem, found) = (presolved.problem.as_ref(), region.upper(&x, &y, failures));
+            let mut run = overlook::run_from(problem, parts, (x.clone(), y.clone()), work, &observer, failures);
+            run.over_budget = false;
+            runs.push(run);
+            *solution = self.select(runs, screened);
+            if Region::is_worse(value(solution), found)
+                && let Some(run) = runs.last_mut()
+            {
+                run.candidates.push(Candidate { x, y, residual: None, source: "answer" });
+                *solution = self.select(runs, screened);
+            }
+            if let Some((x, y)) = region.point(solution) {
+                search.offer(&x, &y);
+            }
+        }
+        false
     }
 
     /// Runs the starts of a round, within `limit` lower solves; returns those of the screening.
@@ -294,7 +350,8 @@ fn finish_status(solution: &mut Solution, options: &Options, runs: &[Run], watch
         solution.message = format!("the time limit of {limit} s was reached; the best point so far");
     } else if runs.iter().any(|run| run.over_budget) {
         solution.status = Status::Budget;
-        solution.message = format!("the budget of {} lower solves was used up; the best point so far", options.budget);
+        let text = "a run used up its share of the budget of";
+        solution.message = format!("{text} {} lower solves; the best point so far", options.budget);
     } else if solution.x.is_none() {
         let (status, message) = no_point(runs);
         solution.status = status;

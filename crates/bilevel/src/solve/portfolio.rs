@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::presolve::Presolved;
-use super::{Analysis, Options, models, region};
+use super::{Analysis, Options, models, overlook, region};
 use crate::certificate::violation;
 use crate::expr::structure::Range;
 use crate::lower::{LowerSolver, LowerStatus, Meter, Pool, PoolSettings, Regulariser};
@@ -186,7 +186,9 @@ pub fn doubtful(presolved: &Presolved<'_>, analysis: &Analysis, solution: &Solut
     // The first two start at the same point. Where runs are dear, fewer have to do.
     let easy = analysis.levels.convex || problem.n() == 1;
     let small = problem.n() + problem.m() <= SMALL;
-    let enough = 2 + usize::from(small) + usize::from(!easy);
+    // Beyond a handful of variables agreement is all there is: no search over the region can be afforded.
+    let large = problem.n() + problem.m() > overlook::VARIABLES && !easy;
+    let enough = 2 + usize::from(small) + usize::from(!easy) + 3 * usize::from(large);
     agreeing < enough.min(runs.len())
 }
 

@@ -445,7 +445,7 @@ impl<'a> SmoothedValue<'a> {
                 from.push((x, answer.y[..m].to_vec(), answer));
             }
             for (x, y, answer) in &from {
-                let polished = self.polished((leader, follower), (x, y), answer, models);
+                let polished = self.polished((leader, follower), (x, y), answer, models, observer);
                 residual = residual.min(polished.as_ref().map_or(f64::INFINITY, |polished| polished.residual));
                 step = "polish";
                 if let Some(polished) = polished {
@@ -553,6 +553,7 @@ impl<'a> SmoothedValue<'a> {
         (x, y): (&[f64], &[f64]),
         answer: &LowerSolution,
         models: &Models<'_, 'a>,
+        observer: &dyn Observer,
     ) -> Option<Polished> {
         let smoothing = self.levels.multiplied(self.family).2;
         let from = follower.extend(x, y);
@@ -562,7 +563,8 @@ impl<'a> SmoothedValue<'a> {
             value.suggest(&from);
         }
         let start = (x, from.as_slice(), &answer.multipliers);
-        polish(leader, follower, start, value.as_deref_mut(), smoothing, &self.polish, &self.failures)
+        let (levels, value) = ((leader, follower), value.as_deref_mut());
+        polish(levels, start, value, smoothing, &self.polish, &self.failures, &|| !self.must_stop(observer))
     }
 }
 
