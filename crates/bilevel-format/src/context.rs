@@ -14,7 +14,7 @@ use crate::text::locate;
 use crate::tree::{Entry, Node, Table, Value};
 
 /// The largest problem file.
-pub(crate) const PROBLEM_LIMIT: u64 = 16 << 20;
+pub(crate) const PROBLEM_LIMIT: u64 = 64 << 20;
 /// The largest data file.
 const DATA_LIMIT: u64 = 2 << 30;
 

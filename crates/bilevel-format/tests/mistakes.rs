@@ -226,7 +226,7 @@ fn a_large_file_of_garbage_is_refused_quickly() {
     fs::File::create(&path).unwrap().set_len(100 << 20).unwrap();
     check_message(
         &load(&path, &[]).unwrap_err(),
-        &["it has 100 MB, the limit is 16 MB", "large.toml:1:1", "data files"],
+        &["it has 100 MB, the limit is 64 MB", "large.toml:1:1", "data files"],
     );
     fs::remove_file(&path).unwrap();
     let garbage: Vec<u8> = (0..4_000_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8 | 0x80).collect();

@@ -9,8 +9,13 @@
 //! λ, μ >= 0 where a lower side holds, <= 0 where an upper side holds, and τ >= 0. So a multiplier is the rate at which
 //! the optimal value grows with its bound.
 //!
-//! `interior` solves programmes with much dense data by a primal-dual interior-point method; `conic` solves all others by Clarabel's interior-point method (Goulart and Chen, "Clarabel: an interior-point solver for conic
-//! programs with quadratic objectives", 2024), and `polish` improves the answer on its active constraints.
+//! ```text
+//! interior.rs  programmes with much dense data, by a primal-dual interior-point method
+//! conic.rs     all others, by Clarabel's (Goulart and Chen, "Clarabel: an interior-point solver for conic programs with
+//!              quadratic objectives", 2024)
+//! polish.rs    improves the answer on its active constraints
+//! residual.rs  the violation of the optimality conditions
+//! ```
 
 mod conic;
 mod interior;

@@ -12,8 +12,8 @@
 use bilevel_linalg::qp::{Qp, QpHessian, QpOptions, QpStatus, solve_qp};
 use bilevel_linalg::{Csr, Dense, Svd};
 
-use super::constrained::{Constrained, not_a_number};
-use super::face::{Face, moved_frame};
+use super::constrained::Constrained;
+use super::face::{Face, UNMOVED_Y, moved_frame, rank_of_own};
 use super::facts::Facts;
 use super::{Answers, HyperFailure, HyperSettings};
 use crate::lower::{FollowerProgram, Regulariser};
@@ -22,8 +22,6 @@ use crate::problem::{Failures, Problem};
 
 /// Slacks below the inverse of this count as none.
 const LARGEST_SCALE: f64 = 1e6;
-/// Directions of N whose y-part is shorter than this, relative to the longest, do not move y.
-const UNMOVED: f64 = 1e-9;
 /// Faces with more directions are not looked at that closely.
 const LARGEST: usize = 200;
 
@@ -54,7 +52,7 @@ impl Constrained {
         let mut faces: Vec<Face> = Vec::new();
         let mut shapes = Vec::new();
         for minimiser in &minimisers {
-            let face = Face::new(&mut lower, minimiser).ok_or_else(|| not_a_number(&failures))?;
+            let face = Face::new(&mut lower, minimiser).ok_or_else(|| HyperFailure::unsolved(&failures))?;
             if faces.iter().any(|known| known.holds(&face) || known.contains(&face.base)) {
                 continue;
             }
@@ -149,17 +147,7 @@ fn relative_interior(frame: &Frame) -> Option<Dense> {
         return Some(Dense::identity(k));
     }
     let dense = rows.select_rows(&held).to_dense();
-    Some(Svd::new(&dense, Some(UNMOVED)).ok()?.null_space())
-}
-
-/// The rank of the first m columns of a basis, one vector a row.
-pub(super) fn rank_of_own(basis: &Dense, m: usize) -> usize {
-    if basis.rows() == 0 || basis.cols() == m {
-        return basis.rows();
-    }
-    let own = Dense::from_fn(basis.rows(), m, |i, j| basis[(i, j)]);
-    // The rows have length 1 with the auxiliary variables: y-parts that are rounding do not count.
-    Svd::new(&own, Some(0.0)).map_or(basis.rows(), |svd| svd.values().iter().filter(|v| **v > UNMOVED).count())
+    Some(Svd::new(&dense, Some(UNMOVED_Y)).ok()?.null_space())
 }
 
 /// Whether f does not rise along the directions of the face, as far as its constraints allow a step.

@@ -8,11 +8,10 @@ use bilevel_linalg::qp::{Qp, QpHessian, QpOptions, QpStatus, solve_qp};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::answers::rank_of_own;
-use super::face::{Face, OnFaceOptimum, Search, distance, optimise};
+use super::face::{Face, OnFaceOptimum, Search, distance, optimise, rank_of_own};
 use super::facts::{Facts, ObjectiveFacts};
 use super::functions::{Functions, sign};
-use super::null_space::minimise_lower_to;
+use super::minimiser::minimise_lower_to;
 use super::oracle::{Slopes, subgradient};
 use super::{Answers, End, Evaluation, HyperFailure, HyperPoint, HyperSettings};
 use crate::expr::structure::{Degree, VariableBounds};
@@ -124,7 +123,7 @@ impl Constrained {
             if facts.free && faces.iter().any(|(known, _)| known.contains(&minimiser.y)) {
                 continue;
             }
-            let face = Face::new(&mut lower, minimiser).ok_or_else(|| not_a_number(&failures))?;
+            let face = Face::new(&mut lower, minimiser).ok_or_else(|| HyperFailure::unsolved(&failures))?;
             if faces.iter().any(|(known, _)| known.holds(&face)) {
                 continue;
             }
@@ -146,7 +145,7 @@ impl Constrained {
         let answers = describe(&pieces, facts.free && !self.lower.is_lifted());
         let all_global = pieces.iter().all(|piece| piece.global);
         let best = pieces.into_iter().min_by(|a, b| a.value.total_cmp(&b.value));
-        let best = best.filter(|b| b.value.is_finite()).ok_or_else(|| not_a_number(&failures))?;
+        let best = best.filter(|b| b.value.is_finite()).ok_or_else(|| HyperFailure::unsolved(&failures))?;
         let slopes = slopes(&mut functions, &best.y, (problem.n(), problem.m()));
         let mut guarded = FollowerProgram::new(&self.guarded, &failures);
         guarded.fix(x, smoothing, &Regulariser::default());
@@ -456,11 +455,6 @@ fn failure(status: LowerStatus, failures: &Failures) -> HyperFailure {
     match status {
         LowerStatus::Infeasible => HyperFailure::NoAnswer,
         LowerStatus::Unbounded => HyperFailure::FollowerUnbounded,
-        LowerStatus::Solved | LowerStatus::Numerical | LowerStatus::Unreliable => not_a_number(failures),
+        LowerStatus::Solved | LowerStatus::Numerical | LowerStatus::Unreliable => HyperFailure::unsolved(failures),
     }
-}
-
-pub(super) fn not_a_number(failures: &Failures) -> HyperFailure {
-    let text = failures.first().unwrap_or_else(|| "the follower's problem could not be solved".into());
-    HyperFailure::Numerical(text)
 }

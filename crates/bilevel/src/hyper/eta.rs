@@ -14,7 +14,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::constrained::{Constrained, not_a_number, signed};
+use super::constrained::{Constrained, signed};
 use super::facts::Facts;
 use super::functions::Functions;
 use super::{Answers, End, Evaluation, HyperFailure, HyperPoint, HyperSettings};
@@ -115,7 +115,7 @@ impl Constrained {
         let m = problem.m();
         let value = functions.upper(&found.z[..m]);
         if !value.is_finite() {
-            return Err(not_a_number(&failures));
+            return Err(HyperFailure::unsolved(&failures));
         }
         let mut solver = LowerSolver::new(self.lower(), &failures, &Meter::unlimited());
         let again = solver.solve(x, &minimisers[0].y, smoothing, &Regulariser::default());

@@ -30,6 +30,8 @@ const STRONG: f64 = 1e-7;
 const DEPENDENT: f64 = 1e-9;
 /// Coordinates beyond this, relative to 1 + the size of ȳ, have left for infinity.
 const FAR: f64 = 1e7;
+/// Directions of N whose y-part is shorter than this, relative to the longest, do not move y.
+pub(super) const UNMOVED_Y: f64 = 1e-9;
 /// Rows of a constraint on z shorter than this do not move with z.
 const UNMOVED: f64 = 1e-10;
 
@@ -440,4 +442,14 @@ pub(super) fn distance(a: &[f64], b: &[f64], m: usize) -> f64 {
     let mut difference = vec![0.0; m];
     sub(&a[..m], &b[..m], &mut difference);
     norm2(&difference)
+}
+
+/// The rank of the first m columns of a basis, one vector a row.
+pub(super) fn rank_of_own(basis: &Dense, m: usize) -> usize {
+    if basis.rows() == 0 || basis.cols() == m {
+        return basis.rows();
+    }
+    let own = Dense::from_fn(basis.rows(), m, |i, j| basis[(i, j)]);
+    // The rows have length 1 with the auxiliary variables: y-parts that are rounding do not count.
+    Svd::new(&own, Some(0.0)).map_or(basis.rows(), |svd| svd.values().iter().filter(|v| **v > UNMOVED_Y).count())
 }

@@ -9,6 +9,9 @@ use crate::expr::{Blocks, Expr, Matrix};
 use crate::problem::{Constraint, Function, Problem};
 use crate::set::Set;
 
+/// Free followers with more variables are solved without matrices.
+pub(super) const LARGEST_DENSE: usize = 3000;
+
 /// An objective as a function of y.
 #[derive(Clone, Debug)]
 pub(super) struct ObjectiveFacts {
@@ -53,7 +56,7 @@ impl ObjectiveFacts {
         };
         let Some(&root) = structure.roots().first() else { return unknown };
         let degree = structure.degree(root, Block::Follower);
-        let small = bounds.follower().len() <= super::route::LARGEST_DENSE;
+        let small = bounds.follower().len() <= LARGEST_DENSE;
         let formula = function.expr().filter(|_| small && degree <= Degree::Quadratic);
         let formula = formula.map(|formula| (formula.clone(), bounds.clone()));
         let constant = Constant { formula, ..Constant::default() };

@@ -2,6 +2,7 @@
 
 use bilevel_linalg::Dense;
 
+use super::HyperFailure;
 use crate::problem::{At, Attitude, Failures, FunctionEvaluator, Problem};
 use crate::smooth::Smoothing;
 
@@ -44,6 +45,12 @@ impl<'a> Functions<'a> {
     /// The message of the first user's function that failed.
     pub fn failure(&self) -> Option<String> {
         self.failures.first()
+    }
+
+    /// What an objective or a derivative that is not finite means.
+    pub fn not_a_number(&self) -> HyperFailure {
+        let text = self.failures.first().unwrap_or_else(|| "an objective or its derivatives are not finite".into());
+        HyperFailure::Numerical(text)
     }
 
     /// The sign with which F is minimised.

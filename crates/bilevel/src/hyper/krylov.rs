@@ -14,7 +14,7 @@ use bilevel_linalg::vector::{axpby, axpy, distance_inf, dot, norm2};
 
 use super::descent::{self, Limits, SmoothFunction, descend};
 use super::functions::Functions;
-use super::null_space::{minimise_lower, not_a_number};
+use super::minimiser::minimise_lower;
 use super::{Answers, End, Evaluation, HyperFailure, HyperPoint};
 use crate::solution::Rigor;
 
@@ -175,7 +175,7 @@ fn project(
         functions.lower_gradient(y, &mut gradient);
         let size = norm2(&gradient);
         if !size.is_finite() {
-            return Err(not_a_number(functions));
+            return Err(functions.not_a_number());
         }
         if round == 0 {
             first = size;
@@ -225,7 +225,7 @@ pub(super) fn evaluate(
         let limits = Limits { gradient: 10.0 * tolerance * (1.0 + first), iterations: 200, pieces: quadratic };
         match descend(&mut InKernel::new(functions, products), &mut y, limits).end {
             descent::End::Unbounded => return Err(HyperFailure::Infinite),
-            descent::End::Numerical => return Err(not_a_number(functions)),
+            descent::End::Numerical => return Err(functions.not_a_number()),
             descent::End::Converged | descent::End::Limit => {}
         }
         // From the optimum f's gradient must vanish too, or S(x) is not affine.

@@ -9,13 +9,14 @@
 //! functions.rs    F and f at a fixed x
 //! spectrum.rs     the follower's Hessian: rank, null space, pseudo-inverse
 //! squares.rs      a formula as a weighted sum of squares
-//! factored.rs     the same for large least-squares followers, with the Hessian in factors
+//! factored/       the same for large least-squares followers, with the Hessian in factors
 //! null_space.rs   f quadratic in y, follower free: S(x) is affine
+//! affine.rs       the interval and the subgradient where S(x) is affine
+//! minimiser.rs    a minimiser of f, follower free
 //! constrained.rs  followers with constraints, sets, several answers: minimisers, then the best answer on each face
 //! face.rs         the answers near one minimiser as a polyhedron, and F on it
 //! answers.rs      what S(x) looks like, whatever F is
 //! eta.rs          the same for a follower who takes any answer within eta of the best
-//! independent.rs  a minimiser of f for checks of large followers
 //! user.rs         UserHyper: a user's own function of x
 //! krylov.rs       free quadratic followers with thousands of variables, by Hessian products alone
 //! penalty.rs      large convex followers over a set: the penalty path, first derivatives only
@@ -27,6 +28,7 @@
 //! pieces.rs       a step for functions made of quadratic pieces
 //! ```
 
+mod affine;
 mod answers;
 pub mod baseline;
 mod constrained;
@@ -38,8 +40,8 @@ mod face;
 mod factored;
 mod facts;
 mod functions;
-mod independent;
 mod krylov;
+mod minimiser;
 mod null_space;
 mod oracle;
 mod penalty;
@@ -53,12 +55,14 @@ mod testing;
 mod tests;
 mod user;
 
-pub(crate) use independent::follower_minimiser;
+pub(crate) use minimiser::follower_minimiser;
 pub(crate) use spectrum::Spectrum;
 
 pub use directional::{Directional, directional_derivative};
 pub use route::{Answers, Evaluation, Hyper, HyperSettings};
 pub use user::{UserHyper, UserValue};
+
+use crate::problem::Failures;
 
 /// phi at one x.
 #[derive(Clone, Debug)]
@@ -95,6 +99,14 @@ pub enum HyperFailure {
     Infinite,
     /// NaN, a failing function, no progress; the text says which.
     Numerical(String),
+}
+
+impl HyperFailure {
+    /// The follower's problem could not be solved, or a user's function failed.
+    fn unsolved(failures: &Failures) -> Self {
+        let text = failures.first().unwrap_or_else(|| "the follower's problem could not be solved".into());
+        HyperFailure::Numerical(text)
+    }
 }
 
 /// A function of the leader's x that methods minimise: phi_o, phi_p, or a user's own.

@@ -10,16 +10,7 @@
 //!
 //! F quadratic in y: the reduced problem is one linear system. Else: trust-region Newton steps on z, from several starts
 //! where F is not known to be convex on S(x). Under the assumptions of [Chen, Li & So 2025] S(x) is an affine subspace
-//! (mathematics §5 of the project's notes), so this is the general case there.
-//!
-//! The ends of the interval: let y* attain φ, d = ‖∇_y f(ŷ)‖ / λ_min⁺ bound the distance of ŷ to S(x), Q = ∇²_yy F,
-//! σ its smallest eigenvalue on ker H, and p the part of ∇_y F(ŷ) in ker H. Then for convex quadratic F
-//!
-//! ```text
-//! F(ŷ) − ‖∇F‖ d − (‖p‖ + ‖Q‖ d)² / (2σ)  <=  φ_o(x)  <=  F(ŷ) + ‖∇F‖ d + ½ ‖Q‖ d²
-//! ```
-//!
-//! which rests on the rank of H.
+//! (mathematics §5 of the project's notes), so this is the general case there. The interval: [`super::affine`].
 
 use std::borrow::Cow;
 
@@ -28,14 +19,15 @@ use bilevel_linalg::vector::{axpy, norm2};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::affine::{Optimum, finish};
 use super::descent::{self, Limits, SmoothFunction, descend};
 use super::facts::Facts;
 use super::functions::{Functions, sign};
+use super::minimiser::minimise_lower;
 use super::spectrum::Spectrum;
-use super::{Answers, End, Evaluation, HyperFailure, HyperPoint, HyperSettings};
+use super::{Answers, Evaluation, HyperFailure, HyperSettings};
 use crate::expr::structure::Degree;
 use crate::problem::Attitude;
-use crate::solution::Rigor;
 
 /// What does not depend on x, computed once.
 #[derive(Clone, Debug, Default)]
@@ -73,58 +65,6 @@ impl Reduced {
         part.data_mut().iter_mut().for_each(|v| *v *= sign);
         // The Frobenius norm bounds the spectral one.
         Some(Self { size: norm2(hessian.data()), spectrum: Spectrum::new(&part)? })
-    }
-}
-
-/// The least of sign * F over S(x), with what its error bound needs.
-pub(super) struct Optimum {
-    /// The answer.
-    pub y: Vec<f64>,
-    /// Whether the value is the least over S(x), not only a local one.
-    pub global: bool,
-    /// A bound on ‖∇²_yy F‖; NaN where not known.
-    pub size: f64,
-    /// The smallest eigenvalue of ∇²_yy F on ker H; NaN where not known.
-    pub sigma: f64,
-}
-
-/// The follower's Hessian H as a map with a range and a kernel.
-pub(super) trait Split {
-    /// Writes H⁺ b.
-    fn pseudo_solve(&self, b: &[f64], out: &mut [f64]);
-    /// The length of the part of b in the kernel.
-    fn null_part(&self, b: &[f64]) -> f64;
-    /// The smallest positive eigenvalue; infinite without one.
-    fn smallest_positive(&self) -> f64;
-    /// The dimension of the kernel.
-    fn nullity(&self) -> usize;
-    /// Whether the rank is clear.
-    fn is_certain(&self) -> bool;
-    /// Whether the smallest positive eigenvalue is known to rounding, not only estimated.
-    fn is_exact(&self) -> bool {
-        true
-    }
-}
-
-impl Split for Spectrum {
-    fn pseudo_solve(&self, b: &[f64], out: &mut [f64]) {
-        Spectrum::pseudo_solve(self, b, out);
-    }
-
-    fn null_part(&self, b: &[f64]) -> f64 {
-        Spectrum::null_part(self, b)
-    }
-
-    fn smallest_positive(&self) -> f64 {
-        Spectrum::smallest_positive(self)
-    }
-
-    fn nullity(&self) -> usize {
-        Spectrum::nullity(self)
-    }
-
-    fn is_certain(&self) -> bool {
-        self.certain
     }
 }
 
@@ -211,7 +151,7 @@ impl NullSpace {
         }
         let mut hessian = Dense::zeros(y.len(), y.len());
         functions.add_lower_hessian(y, &mut hessian);
-        Ok(Cow::Owned(Kernel::new(&hessian).ok_or_else(|| not_a_number(functions))?))
+        Ok(Cow::Owned(Kernel::new(&hessian).ok_or_else(|| functions.not_a_number())?))
     }
 
     fn optimise(
@@ -239,7 +179,7 @@ impl NullSpace {
                 let mut hessian = Dense::zeros(y.len(), y.len());
                 functions.add_upper_hessian(&y, &mut hessian);
                 let reduced = Reduced::new(&hessian, 1.0, &kernel.basis);
-                Cow::Owned(reduced.ok_or_else(|| not_a_number(functions))?)
+                Cow::Owned(reduced.ok_or_else(|| functions.not_a_number())?)
             }
         };
         solve(functions, &kernel.basis, &reduced, y).map(Some)
@@ -248,44 +188,6 @@ impl NullSpace {
 
 /// Most times that the kernel is taken anew where f is not quadratic.
 const ROUNDS: usize = 6;
-
-/// Descends to a minimiser of f.
-pub(super) fn minimise_lower(functions: &mut Functions<'_>, y: &mut [f64]) -> Result<(), HyperFailure> {
-    minimise_lower_to(functions, y, 1e-14)
-}
-
-/// Descends until f's gradient is this short, relative to that at 0.
-pub(super) fn minimise_lower_to(
-    functions: &mut Functions<'_>,
-    y: &mut [f64],
-    relative: f64,
-) -> Result<(), HyperFailure> {
-    let mut gradient = vec![0.0; y.len()];
-    functions.lower_gradient(&vec![0.0; y.len()], &mut gradient);
-    let limits = Limits { gradient: relative * norm2(&gradient), iterations: 500, pieces: false };
-    match descend(&mut Lower(functions), y, limits).end {
-        descent::End::Unbounded => Err(HyperFailure::FollowerUnbounded),
-        descent::End::Numerical => Err(not_a_number(functions)),
-        descent::End::Converged | descent::End::Limit => Ok(()),
-    }
-}
-
-/// y ↦ f(x, y).
-struct Lower<'f, 'a>(&'f mut Functions<'a>);
-
-impl SmoothFunction for Lower<'_, '_> {
-    fn value(&mut self, y: &[f64]) -> f64 {
-        self.0.lower(y)
-    }
-
-    fn gradient(&mut self, y: &[f64], out: &mut [f64]) {
-        self.0.lower_gradient(y, out);
-    }
-
-    fn product(&mut self, y: &[f64], d: &[f64], out: &mut [f64]) {
-        self.0.lower_product(y, d, out);
-    }
-}
 
 /// Whether the descent of F stopped although F has a slope on S(x).
 fn is_kink(functions: &mut Functions<'_>, kernel: &Kernel, y: &[f64]) -> bool {
@@ -320,7 +222,7 @@ fn vanishes(functions: &mut Functions<'_>, spectrum: &Spectrum, y: &[f64], befor
     functions.lower_gradient(y, &mut gradient);
     let left = norm2(&gradient);
     if !left.is_finite() {
-        return Err(not_a_number(functions));
+        return Err(functions.not_a_number());
     }
     functions.lower_gradient(&vec![0.0; y.len()], &mut gradient);
     let scale = norm2(&gradient) + spectrum.largest() * norm2(y) + before;
@@ -349,7 +251,7 @@ fn solve(
         part.fill(0.0);
         basis.mul_add(1.0, &gradient, &mut part);
         if !norm2(&part).is_finite() {
-            return Err(not_a_number(functions));
+            return Err(functions.not_a_number());
         }
         let slope = reduced.spectrum.null_part(&part);
         if round == 0 && slope > SLOPE * norm2(&gradient) {
@@ -435,82 +337,9 @@ fn search(
             best = Some((found.value, z));
         }
     }
-    let (_, z) = best.ok_or_else(|| not_a_number(function.functions))?;
+    let (_, z) = best.ok_or_else(|| function.functions.not_a_number())?;
     function.move_to(&z);
     Ok(Optimum { y: function.y, global: convex, size: f64::NAN, sigma: f64::NAN })
-}
-
-/// Value, ends and subgradient at the optimum.
-pub(super) fn finish(
-    functions: &mut Functions<'_>,
-    spectrum: &dyn Split,
-    optimum: Optimum,
-    affine: bool,
-    route: &'static str,
-) -> Result<Evaluation, HyperFailure> {
-    let m = optimum.y.len();
-    let y = optimum.y;
-    let value = functions.upper(&y);
-    if !value.is_finite() {
-        return Err(not_a_number(functions));
-    }
-    let (mut slope, mut left) = (vec![0.0; m], vec![0.0; m]);
-    functions.upper_gradient(&y, &mut slope);
-    functions.lower_gradient(&y, &mut left);
-    let distance = norm2(&left) / spectrum.smallest_positive();
-    let rounding = f64::EPSILON * m as f64 * (value.abs() + norm2(&slope) * norm2(&y));
-    let along = norm2(&slope) * distance + rounding;
-    let part = spectrum.null_part(&slope);
-    let known = optimum.sigma > 0.0 && (optimum.size.is_finite() || spectrum.nullity() == 0);
-    let bend = if optimum.size.is_finite() { optimum.size } else { 0.0 };
-    let inside = if spectrum.nullity() == 0 { 0.0 } else { (part + bend * distance).powi(2) / (2.0 * optimum.sigma) };
-    let (below, above) = if known {
-        (along + inside, along + 0.5 * bend * distance * distance)
-    } else {
-        (along + part * (1.0 + norm2(&y)), along)
-    };
-    let certain = spectrum.is_certain() && affine;
-    let rigor = |end_known: bool| match (end_known, certain) {
-        (true, true) => {
-            let on = ["rank", "rounding", "tau"];
-            Rigor::Conditional(on[..if spectrum.is_exact() { 2 } else { 3 }].iter().map(|on| on.to_string()).collect())
-        }
-        _ => Rigor::Estimated,
-    };
-    // Without curvature bounds of F the second-order term is not there: an estimate.
-    let exact = known && optimum.size.is_finite();
-    let lower = if optimum.global { value - below } else { f64::NEG_INFINITY };
-    let least = End { value: lower, rigor: rigor(exact && optimum.global) };
-    let most = End { value: value + above, rigor: rigor(exact) };
-    let subgradient = if certain { oracle(functions, spectrum, &y, &slope) } else { None };
-    let point = HyperPoint::signed(functions.sign(), value, least, most, y, subgradient);
-    let answers = match (certain, spectrum.nullity()) {
-        (false, _) => Answers::Undecided,
-        (true, 0) => Answers::Unique,
-        (true, dimension) => Answers::Affine { dimension },
-    };
-    Ok(Evaluation { point, answers, route, gradients: functions.gradients })
-}
-
-/// ∇ₓF − ∇²ₓ_y f (∇²_yy f)⁺ ∇_y F at (x, y); `slope` is sign * ∇_y F.
-pub(super) fn oracle(
-    functions: &mut Functions<'_>,
-    spectrum: &dyn Split,
-    y: &[f64],
-    slope: &[f64],
-) -> Option<Vec<f64>> {
-    let n = functions.leaders();
-    let (mut adjoint, mut mixed, mut out) = (vec![0.0; y.len()], vec![0.0; n], vec![0.0; n]);
-    spectrum.pseudo_solve(slope, &mut adjoint);
-    functions.upper_gradient_x(y, &mut out);
-    functions.lower_mixed_product(y, &adjoint, &mut mixed);
-    axpy(-functions.sign(), &mixed, &mut out);
-    out.iter().all(|v| v.is_finite()).then_some(out)
-}
-
-pub(super) fn not_a_number(functions: &Functions<'_>) -> HyperFailure {
-    let text = functions.failure().unwrap_or_else(|| "an objective or its derivatives are not finite".into());
-    HyperFailure::Numerical(text)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::constrained::{Constrained, best_minimiser};
 use super::factored::{Factored, Outcome};
-use super::facts::Facts;
+use super::facts::{Facts, LARGEST_DENSE};
 use super::functions::{Functions, sign};
 use super::krylov;
 use super::null_space::NullSpace;
@@ -13,9 +13,6 @@ use crate::problem::{Attitude, Problem};
 
 /// Followers over a set alone with more variables are solved without matrices where that is possible.
 const LARGE: usize = 200;
-
-/// Free followers with more variables are solved without matrices.
-pub(super) const LARGEST_DENSE: usize = 3000;
 
 /// How phi is evaluated.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -244,22 +244,22 @@ impl Rounds<'_> {
             let (x, y) = match region.look(&mut search, value(solution), boxes, watch) {
                 Sight::Nothing => return solution.status == Status::Solved,
                 Sight::Open => return false,
-                Sight::Better(x, y) => region.settled((x, y), failures),
+                Sight::Better(x, y) => (x, y),
             };
-            if !Region::is_worse(value(solution), region.upper(&x, &y, failures)) {
-                return false;
-            }
             let (parts, work) = ((analysis, options), (runs.len(), options.budget / 20));
-            let (problem, found) = (presolved.problem.as_ref(), region.upper(&x, &y, failures));
+            let (problem, before) = (presolved.problem.as_ref(), value(solution));
             let mut run = overlook::run_from(problem, parts, (x.clone(), y.clone()), work, &observer, failures);
             run.over_budget = false;
+            // The point itself counts where the run makes nothing of it.
+            let (x, y) = region.settled((x, y), failures);
+            let (found, own) = (region.upper(&x, &y, failures), least(&run, &region, failures));
+            if Region::is_worse(before, found) && Region::is_worse(own, found) {
+                run.candidates.push(Candidate { x, y, residual: None, source: "answer" });
+            }
             runs.push(run);
             *solution = self.select(runs, screened);
-            if Region::is_worse(value(solution), found)
-                && let Some(run) = runs.last_mut()
-            {
-                run.candidates.push(Candidate { x, y, residual: None, source: "answer" });
-                *solution = self.select(runs, screened);
+            if !Region::is_worse(before, value(solution)) {
+                return false;
             }
             if let Some((x, y)) = region.point(solution) {
                 search.offer(&x, &y);
@@ -294,6 +294,12 @@ impl Rounds<'_> {
         finish_status(&mut solution, options, runs, watch, failures);
         solution
     }
+}
+
+/// The least F of a run's exact candidates, in the units of the methods.
+fn least(run: &Run, region: &Region<'_>, failures: &Failures) -> f64 {
+    let exact = run.candidates.iter().filter(|candidate| candidate.source != "smoothed");
+    exact.map(|candidate| region.upper(&candidate.x, &candidate.y, failures)).fold(f64::INFINITY, f64::min)
 }
 
 /// The answer by pieces, where the problem is quadratic: if it is solved, or too large for anything else.

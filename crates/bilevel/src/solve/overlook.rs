@@ -22,8 +22,6 @@ pub const VARIABLES: usize = 8;
 const OPERATIONS: usize = 2_000;
 /// The relative gap at which nothing better is left to be found.
 const GAP: f64 = 1e-4;
-/// The follower's gap of a point that is found, relative to 1 + |f|: less than F may be made to gain by.
-const FOLLOWER_GAP: f64 = 1e-10;
 /// A point counts as better if F is by this, relative to 1 + |F|.
 const BETTER: f64 = 1e-5;
 /// Differences of f, relative to 1 + |f|, that rounding explains.
@@ -66,8 +64,7 @@ impl<'a> Region<'a> {
         let accepted = matches!(solution.status, Status::Solved | Status::Feasible);
         let value = point.as_ref().filter(|_| accepted).map(|(x, y)| self.upper(x, y, failures));
         let assumed_upper = value.filter(|value| value.is_finite()).unwrap_or(f64::INFINITY);
-        let follower_gap = FOLLOWER_GAP;
-        let settings = GlobalSettings { gap: GAP, follower_gap, assumed_upper, ..GlobalSettings::default() };
+        let settings = GlobalSettings { gap: GAP, assumed_upper, ..GlobalSettings::default() };
         let points: Vec<_> = point.into_iter().collect();
         self.formulas.global_search(&points, &settings).ok()
     }

@@ -166,6 +166,9 @@ pub fn by_pieces(analysis: &Analysis, options: &Options, observer: &dyn Observer
 /// Variables of both levels up to which runs are cheap.
 const SMALL: usize = 6;
 
+/// Lower solves of a first round that is not dear.
+const CHEAP: u64 = 3_000;
+
 /// Whether a second round is worth its price, decided by what the first one found: no solution, or a solution that too
 /// few of the runs lead to.
 pub fn doubtful(presolved: &Presolved<'_>, analysis: &Analysis, solution: &Solution, runs: &[Run]) -> bool {
@@ -186,8 +189,10 @@ pub fn doubtful(presolved: &Presolved<'_>, analysis: &Analysis, solution: &Solut
     // The first two start at the same point. Where runs are dear, fewer have to do.
     let easy = analysis.levels.convex || problem.n() == 1;
     let small = problem.n() + problem.m() <= SMALL;
-    // Beyond a handful of variables agreement is all there is: no search over the region can be afforded.
-    let large = problem.n() + problem.m() > overlook::VARIABLES && !easy;
+    // Beyond a handful of variables agreement is all there is, since no look over the region can be afforded: all runs have
+    // to agree, where they are not dear.
+    let cheap = solution.work.lower_solves <= CHEAP;
+    let large = problem.n() + problem.m() > overlook::VARIABLES && !easy && cheap;
     let enough = 2 + usize::from(small) + usize::from(!easy) + 3 * usize::from(large);
     agreeing < enough.min(runs.len())
 }

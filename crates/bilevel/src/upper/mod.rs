@@ -1,7 +1,7 @@
 //! Methods on the leader's problem.
 //!
 //! ```text
-//! smoothed_value.rs   the main loop: SQP on (VFP_epsilon^mu) with mu and epsilon going to 0, then the polish
+//! smoothed_value/     the main loop: SQP on (VFP_epsilon^mu) with mu and epsilon going to 0, then the polish
 //! augmented_lagrangian.rs  the same stages by an augmented Lagrangian, without matrices
 //! projected_gradient.rs    the same stages by a smoothed penalty and projected gradients, after Lin, Xu & Ye
 //! matrix_free.rs      (VFP_epsilon^mu) for these two
@@ -10,31 +10,35 @@
 //! implicit.rs         F(x, y(x)) minimised over x alone, where the follower's answer is a function of x
 //! reduced.rs          the same where the follower is nonsmooth and its answer exact, however many variables it has
 //! branches.rs         the same branch by branch, where the follower has powers below 1
-//! basin.rs            the same on one basin of a follower that is not convex
 //! bard_moore.rs       linear and convex-quadratic followers piece by piece: branching on complementarity
 //! pieces/             convex quadratic followers of any size: descent over x from piece to piece of the answer
 //! leader.rs           Leader: the upper level as an objective, bounds and a System
+//! levels.rs           Levels: both levels in the forms that methods take
+//! run.rs              Run: what one start of a method gives
 //! ```
 
 mod augmented_lagrangian;
 pub mod bard_moore;
-mod basin;
 mod branches;
 pub mod hyper;
 mod implicit;
 mod leader;
+mod levels;
 mod matrix_free;
 pub mod pieces;
 mod polish;
 mod programme;
 mod projected_gradient;
 mod reduced;
+mod run;
 mod smoothed_value;
 
 pub use branches::{branch_residual, follow_branches};
 pub use implicit::implicit;
 pub use leader::Leader;
+pub use levels::Levels;
 pub use polish::{PolishSettings, Polished, optimality_residual, polish};
 pub use programme::{ValueFunctionProgramme, joint_frame};
 pub use reduced::{Followed, reduced, reduced_residual, reducible};
-pub use smoothed_value::{Candidate, Levels, Method, Models, Purpose, Run, Schedule, SmoothedPoint, SmoothedValue};
+pub use run::{Candidate, Run, SmoothedPoint};
+pub use smoothed_value::{Method, Models, Purpose, Schedule, SmoothedValue};

@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 use bilevel_linalg::{Cholesky, Dense};
 
 use super::Range;
+use super::formula::visit;
 use super::second::Hessian;
+use crate::expr::Matrix;
 
 /// What holds for all matrices within.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,6 +28,58 @@ const LARGEST: usize = 2000;
 
 pub(super) fn definiteness(hessian: &Hessian) -> Definite {
     Definite { positive: is_positive(hessian, |r| r), negative: is_positive(hessian, Range::neg) }
+}
+
+/// As [`definiteness`], for a symmetric matrix of numbers.
+pub(super) fn definiteness_of(matrix: &Matrix) -> Definite {
+    match matrix {
+        Matrix::Dense(a) => Definite { positive: dense_is_positive(a, 1.0), negative: dense_is_positive(a, -1.0) },
+        Matrix::Sparse(_) => {
+            let mut upper = Vec::new();
+            visit(matrix, false, |i, j, a| {
+                if i <= j {
+                    upper.push((i as u32, j as u32, a))
+                }
+            });
+            definiteness(&Hessian::constant(upper))
+        }
+    }
+}
+
+/// Whether sign * a is positive semidefinite.
+fn dense_is_positive(a: &Dense, sign: f64) -> bool {
+    let n = a.rows();
+    let diagonal: Vec<f64> = (0..n).map(|i| sign * a[(i, i)]).collect();
+    let sums: Vec<f64> = (0..n).map(|i| a.row(i).iter().map(|v| v.abs()).sum::<f64>() - a[(i, i)].abs()).collect();
+    match by_rows(&diagonal, &sums) {
+        Some(decided) => decided,
+        None => {
+            let scale = scaling(&diagonal);
+            let entry = |i: usize, j: usize| if i == j { 1.0 } else { sign * a[(i, j)] * scale[i] * scale[j] };
+            has_factor(&Dense::from_fn(n, n, entry))
+        }
+    }
+}
+
+/// What the diagonal and the sums of the others' sizes say, if that decides.
+fn by_rows(diagonal: &[f64], sums: &[f64]) -> Option<bool> {
+    if diagonal.iter().zip(sums).all(|(d, s)| d >= s) {
+        return Some(true);
+    }
+    let hopeless = diagonal.iter().zip(sums).any(|(&d, &s)| !(d > 0.0 || (d == 0.0 && s == 0.0)));
+    (hopeless || diagonal.len() > LARGEST).then_some(false)
+}
+
+/// What scales the diagonal to 1: it is positive, or the whole row is zero.
+fn scaling(diagonal: &[f64]) -> Vec<f64> {
+    diagonal.iter().map(|&d| if d > 0.0 { 1.0 / d.sqrt() } else { 0.0 }).collect()
+}
+
+/// Whether a matrix with unit diagonal is positive semidefinite. Rounding moves the eigenvalues of a singular matrix by a
+/// few ulps per row.
+fn has_factor(matrix: &Dense) -> bool {
+    let slack = 1e-14 * (matrix.rows() as f64 + 10.0);
+    Cholesky::new().factor(matrix, slack).is_ok()
 }
 
 fn is_positive(hessian: &Hessian, signed: impl Fn(Range) -> Range) -> bool {
@@ -58,27 +112,22 @@ fn is_positive(hessian: &Hessian, signed: impl Fn(Range) -> Range) -> bool {
             off.push((i, j, middle));
         }
     }
-    if diagonal.iter().zip(&sums).all(|(d, s)| d >= s) {
-        return true;
+    if let Some(decided) = by_rows(&diagonal, &sums) {
+        return decided;
     }
-    if diagonal.iter().zip(&sums).any(|(&d, &s)| !(d > 0.0 || (d == 0.0 && s == 0.0))) || n > LARGEST {
-        return false;
-    }
-    // The diagonal is positive, or the whole row is zero.
-    let scale: Vec<f64> = diagonal.iter().map(|&d| if d > 0.0 { 1.0 / d.sqrt() } else { 0.0 }).collect();
+    let scale = scaling(&diagonal);
     let mut matrix = Dense::identity(n);
     for (i, j, middle) in off {
         matrix[(i, j)] = middle * scale[i] * scale[j];
         matrix[(j, i)] = matrix[(i, j)];
     }
-    // Rounding moves the eigenvalues of a singular matrix by a few ulps per row.
-    let slack = 1e-14 * (n as f64 + 10.0);
-    Cholesky::new().factor(&matrix, slack).is_ok()
+    has_factor(&matrix)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bilevel_linalg::Csr;
     use proptest::prelude::*;
 
     fn constant(entries: &[(u32, u32, f64)]) -> Hessian {
@@ -95,6 +144,25 @@ mod tests {
         assert_eq!(definiteness(&constant(&[(0, 1, 1.0)])), both(false, false));
         assert_eq!(definiteness(&constant(&[(0, 0, 1e-9), (1, 1, 1.0), (0, 1, 1e-4)])), both(false, false));
         assert_eq!(definiteness(&constant(&[(0, 0, f64::NAN)])), both(false, false));
+    }
+
+    #[test]
+    fn dense_and_sparse_matrices_of_numbers() {
+        let cases = [
+            (vec![vec![1.0, 1.0], vec![1.0, 1.0]], true, false),
+            (vec![vec![1.0, 1.001], vec![1.001, 1.0]], false, false),
+            (vec![vec![-4.0, 2.0], vec![2.0, -1.0]], false, true),
+            (vec![vec![0.0, 0.0], vec![0.0, 2.0]], true, false),
+            (vec![vec![2.0, 1.5, 1.5], vec![1.5, 2.0, 1.5], vec![1.5, 1.5, 2.0]], true, false),
+            (vec![vec![f64::NAN]], false, false),
+        ];
+        for (rows, positive, negative) in cases {
+            let dense = Dense::from_fn(rows.len(), rows.len(), |i, j| rows[i][j]);
+            let sparse = Csr::from_dense(&dense);
+            for matrix in [Matrix::from(dense), Matrix::from(sparse)] {
+                assert_eq!(definiteness_of(&matrix), Definite { positive, negative }, "{rows:?}");
+            }
+        }
     }
 
     proptest! {

@@ -216,7 +216,7 @@ impl Structure {
     pub fn new(roots: &[Expr], bounds: &VariableBounds) -> Result<Self, StructureError> {
         let formula = Formula::new(roots, bounds)?;
         let degrees = Block::ALL.map(|block| Degrees::new(&formula, block));
-        let traits = Block::ALL.map(|block| rules::traits(&formula, block));
+        let traits = Block::ALL.map(|block| rules::traits(&formula, &degrees[block as usize].degree, block));
         Ok(Self { formula, degrees, traits })
     }
 
@@ -284,7 +284,8 @@ impl Structure {
         found
     }
 
-    /// The curvatures of a node's components in the block.
+    /// The curvatures of a node's components in the block. Of a part of a sum that only longer sums use, the rules alone
+    /// are asked.
     pub fn curvatures(&self, node: NodeId, block: Block) -> Vec<Curvature> {
         self.formula.slots(node as usize).map(|slot| self.traits[block as usize][slot].curvature()).collect()
     }

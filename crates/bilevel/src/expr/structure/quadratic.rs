@@ -31,22 +31,32 @@ impl Structure {
     /// The coefficients of a scalar node that is quadratic in the block with a constant Hessian; `None` if it is not, or
     /// not known to be. A sum of squares of r dense rows of d entries costs r d² / 2 multiplications.
     pub fn quadratic(&self, node: NodeId, block: Block) -> Option<QuadraticForm> {
-        let slots = self.formula.slots(node as usize);
-        if slots.len() != 1 || self.degree(node, block) > Degree::Quadratic {
-            return None;
-        }
-        let gather = Gather {
-            formula: &self.formula,
-            block,
-            degrees: &self.degrees[block as usize].degree,
-            rows: rows(&self.formula, block, node as usize),
-            hessian: Accumulator::new(self.formula.block_size(block)),
-            linear: Some(vec![0.0; self.formula.block_size(block)]),
-            constant: Some(0.0),
-            pending: BTreeMap::from([(slots.start, 1.0)]),
-        };
-        gather.run()
+        quadratic_form(&self.formula, &self.degrees[block as usize].degree, block, node as usize)
     }
+}
+
+/// As [`Structure::quadratic`], for components of the given degrees.
+pub(super) fn quadratic_form(
+    formula: &Formula,
+    degrees: &[Degree],
+    block: Block,
+    node: usize,
+) -> Option<QuadraticForm> {
+    let slots = formula.slots(node);
+    if slots.len() != 1 || degrees[slots.start] > Degree::Quadratic {
+        return None;
+    }
+    let gather = Gather {
+        formula,
+        block,
+        degrees,
+        rows: rows(formula, block, node),
+        hessian: Accumulator::new(formula.block_size(block)),
+        linear: Some(vec![0.0; formula.block_size(block)]),
+        constant: Some(0.0),
+        pending: BTreeMap::from([(slots.start, 1.0)]),
+    };
+    gather.run()
 }
 
 struct Gather<'a> {

@@ -5,12 +5,13 @@
 //! `log_convex`, ln(g) is convex (exponentials of convex functions, sums and products of such). Where all rules are
 //! silent, the Hessian's enclosure on the box decides, see [`super::second`].
 
-use super::definite::{Definite, definiteness};
+use super::definite::{Definite, definiteness, definiteness_of};
 use super::degree::dominant;
 use super::formula::{Formula, visit};
 use super::function::{self, Local};
+use super::quadratic::quadratic_form;
 use super::second::Curves;
-use super::{Block, Curvature, Range};
+use super::{Block, Curvature, Degree, Range};
 use crate::expr::{Function, Matrix, Op};
 
 /// What is known of one component in one block.
@@ -75,17 +76,45 @@ impl Traits {
 }
 
 /// The traits of all components in the block.
-pub(super) fn traits(formula: &Formula, block: Block) -> Vec<Traits> {
-    let mut pass = Pass { formula, block, traits: vec![Traits::CONSTANT; formula.len()], curves: None };
+pub(super) fn traits(formula: &Formula, degrees: &[Degree], block: Block) -> Vec<Traits> {
+    let partial = partial_sums(formula, block);
+    let mut pass =
+        Pass { formula, degrees, block, partial, traits: vec![Traits::CONSTANT; formula.len()], curves: None };
     for node in 0..formula.nodes.len() {
         pass.visit(node);
     }
     pass.traits
 }
 
+/// Sums that only longer sums use: these are decided as a whole, term by term. To decide every part of a sum of k terms
+/// would cost k² terms.
+fn partial_sums(formula: &Formula, block: Block) -> Vec<bool> {
+    let sums: Vec<bool> = (0..formula.nodes.len()).map(|node| is_sum(formula, block, node)).collect();
+    let mut partial = sums.clone();
+    for (node, sum) in formula.nodes.iter().zip(&sums) {
+        node.args.iter().filter(|_| !sum).for_each(|&arg| partial[arg as usize] = false);
+    }
+    formula.roots.iter().for_each(|&root| partial[root as usize] = false);
+    partial
+}
+
+/// Whether a node is a weighted sum of its operands, with weights that do not depend on the block.
+fn is_sum(formula: &Formula, block: Block, node: usize) -> bool {
+    let fixed = |k| formula.argument(node, k).all(|slot| !formula.depends(slot, block));
+    match formula.nodes[node].op {
+        Op::Add | Op::Sub | Op::Neg | Op::Sum | Op::Gather(_) | Op::Concat | Op::MatVec { .. } => true,
+        Op::Mul | Op::Dot => fixed(0) || fixed(1),
+        Op::Div => fixed(1),
+        _ => false,
+    }
+}
+
 struct Pass<'a> {
     formula: &'a Formula,
+    degrees: &'a [Degree],
     block: Block,
+    /// Nodes whose curvature nobody asks for.
+    partial: Vec<bool>,
     traits: Vec<Traits>,
     /// Enclosures of second derivatives; made when they are first needed.
     curves: Option<Curves>,
@@ -112,14 +141,23 @@ impl Pass<'_> {
             if !matches!(op, Op::MatVec { .. }) {
                 self.traits[slot] = self.compose(op, node, i);
             }
-            if !self.traits[slot].convex && !self.traits[slot].concave {
-                self.ask_the_hessian(slot);
+            if !self.traits[slot].convex && !self.traits[slot].concave && !self.partial[node] {
+                self.ask_the_hessian(node, slot);
             }
         }
     }
 
-    fn ask_the_hessian(&mut self, slot: usize) {
+    fn ask_the_hessian(&mut self, node: usize, slot: usize) {
         let (formula, block) = (self.formula, self.block);
+        let summed = matches!(formula.nodes[node].op, Op::Add | Op::Sub | Op::Sum | Op::Dot);
+        if summed
+            && self.degrees[slot] == Degree::Quadratic
+            && let Some(form) = quadratic_form(formula, self.degrees, block, node)
+        {
+            let Definite { positive, negative } = definiteness_of(&form.hessian);
+            (self.traits[slot].convex, self.traits[slot].concave) = (positive, negative);
+            return;
+        }
         let curves = self.curves.get_or_insert_with(|| Curves::new(formula, block));
         for split in curves.splits(formula, slot, &self.traits) {
             if !split.rest.convex && !split.rest.concave {

@@ -155,30 +155,48 @@ pub(super) struct Split {
     pub rest: Traits,
 }
 
-/// Enclosures of second derivatives of all components that have them.
+/// Enclosures of second derivatives of the components that have been asked for.
 pub(super) struct Curves {
     block: Block,
+    /// By slot; `None` where there is none, or where it is not known yet.
     curves: Vec<Option<Curve>>,
+    known: Vec<bool>,
     work: usize,
 }
 
 impl Curves {
     pub fn new(formula: &Formula, block: Block) -> Self {
-        let mut out = Self { block, curves: vec![None; formula.len()], work: 0 };
-        for node in 0..formula.nodes.len() {
-            if let Op::MatVec { matrix, transpose } = &formula.nodes[node].op {
-                out.matrix_rows(formula, node, matrix, *transpose);
-                continue;
+        Self { block, curves: vec![None; formula.len()], known: vec![false; formula.len()], work: 0 }
+    }
+
+    /// Makes the curve of a component, after those of what it reads.
+    fn make(&mut self, formula: &Formula, slot: usize) {
+        let mut pending = vec![slot];
+        while let Some(&slot) = pending.last() {
+            let (node, i) = formula.locate(slot);
+            let before = pending.len();
+            if !self.known[slot] && formula.depends(slot, self.block) && self.work < BUDGET {
+                let sources = formula.sources(&formula.nodes[node].op, node, i);
+                pending.extend(sources.filter(|&source| !self.known[source]));
             }
-            for (i, slot) in formula.slots(node).enumerate() {
-                if out.work < BUDGET {
-                    out.curves[slot] = out.curve(formula, node, i, slot);
-                    let stored = out.curves[slot].as_ref().map_or(0, |c| c.gradient.len() + c.hessian.len());
-                    out.work += stored + 1;
-                }
+            if pending.len() == before {
+                pending.pop();
+                self.make_from_sources(formula, node, i, slot);
             }
         }
-        out
+    }
+
+    fn make_from_sources(&mut self, formula: &Formula, node: usize, i: usize, slot: usize) {
+        if std::mem::replace(&mut self.known[slot], true) || self.work >= BUDGET {
+            return;
+        }
+        if let Op::MatVec { matrix, transpose } = &formula.nodes[node].op {
+            self.matrix_rows(formula, node, matrix, *transpose);
+            self.known[formula.slots(node)].fill(true);
+            return;
+        }
+        self.curves[slot] = self.curve(formula, node, i, slot);
+        self.work += self.size(slot) + 1;
     }
 
     fn matrix_rows(&mut self, formula: &Formula, node: usize, matrix: &Matrix, transpose: bool) {
@@ -213,10 +231,16 @@ impl Curves {
         }
         let op = &formula.nodes[node].op;
         // What is about to be stored, outer products of gradients above all.
-        let lengths = || formula.sources(op, node, i).map(|s| self.curves[s].as_ref().map_or(0, |c| c.gradient.len()));
+        let length = |slot: usize| self.curves[slot].as_ref().map_or(0, |c| c.gradient.len());
+        let lengths = || formula.sources(op, node, i).map(length);
         let cost: usize = match op {
-            Op::Mul | Op::Div | Op::PowerOf => lengths().sum::<usize>().pow(2),
-            Op::Map(_) | Op::SumSquares | Op::Dot => lengths().map(|l| l * l).sum(),
+            Op::Mul => lengths().product::<usize>() + lengths().sum::<usize>(),
+            Op::Div | Op::PowerOf => lengths().sum::<usize>().pow(2),
+            Op::Map(_) | Op::SumSquares => lengths().map(|l| l * l).sum(),
+            Op::Dot => {
+                formula.argument(node, 0).zip(formula.argument(node, 1)).map(|(a, b)| length(a) * length(b)).sum()
+            }
+            Op::Quadratic { .. } => lengths().sum::<usize>().pow(2),
             _ => lengths().sum(),
         };
         self.work += cost;
@@ -288,23 +312,35 @@ impl Curves {
     /// Ways to write a component as parts with known Hessians and a rest, best first.
     pub fn splits(&mut self, formula: &Formula, slot: usize, traits: &[Traits]) -> Vec<Split> {
         let parts = self.parts(formula, slot);
-        let constant = |weight: Range, curve: &Curve| weight.value().is_some() && curve.is_constant();
-        let bounded = |weight: Range, curve: &Curve| weight.is_finite() && curve.is_bounded();
+        parts.iter().for_each(|&(slot, _)| self.make(formula, slot));
+        let constant = |_: usize, weight: Range, curve: &Curve| weight.value().is_some() && curve.is_constant();
+        let bounded = |_: usize, weight: Range, curve: &Curve| weight.is_finite() && curve.is_bounded();
+        // Wide bounds of a term that the rules decide would only blur the sum.
+        let wanted = |slot: usize, weight: Range, curve: &Curve| {
+            let decided = traits[slot].convex || traits[slot].concave;
+            constant(slot, weight, curve) || (bounded(slot, weight, curve) && !decided)
+        };
         let mut out = vec![self.split(&parts, traits, constant)];
         let differs = |&(slot, weight): &(usize, Range)| {
-            self.curves[slot].as_ref().is_some_and(|c| bounded(weight, c) && !constant(weight, c))
+            self.curves[slot].as_ref().is_some_and(|c| bounded(slot, weight, c) && !constant(slot, weight, c))
         };
         if parts.iter().any(differs) {
+            out.push(self.split(&parts, traits, wanted));
             out.push(self.split(&parts, traits, bounded));
         }
         out
     }
 
-    fn split(&self, parts: &[(usize, Range)], traits: &[Traits], joins: impl Fn(Range, &Curve) -> bool) -> Split {
+    fn split(
+        &self,
+        parts: &[(usize, Range)],
+        traits: &[Traits],
+        joins: impl Fn(usize, Range, &Curve) -> bool,
+    ) -> Split {
         let (mut entries, mut rest) = (Vec::new(), Traits::CONSTANT);
         for &(slot, weight) in parts {
             match &self.curves[slot] {
-                Some(curve) if joins(weight, curve) => {
+                Some(curve) if joins(slot, weight, curve) => {
                     entries.extend(curve.hessian.iter().map(|&(i, j, h)| (i, j, h.mul(weight))));
                 }
                 _ => rest = rest.and(traits[slot].scaled(weight)),

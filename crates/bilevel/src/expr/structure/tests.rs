@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::testing::{boxes, evaluate, evaluate_nodes, genes, point, random_formula};
 use super::*;
-use crate::expr::{Graph, Matrix, Shape, concat};
+use crate::expr::{Graph, Level, Matrix, Shape, concat};
 
 /// A position in a box: ends and middles are as likely as anything else.
 fn place() -> impl Strategy<Value = Vec<f64>> {
@@ -391,4 +391,52 @@ fn large_formulas_stay_cheap() {
     let root = structure.roots()[0];
     assert_eq!(structure.curvature(root, Block::Follower), Curvature::Convex);
     assert_eq!(structure.curvature(root, Block::Both), Curvature::Unknown);
+}
+
+/// Σ_ij q_ij y_i y_j + Σ_i y_i x_i written out term by term, and as products of vectors.
+#[test]
+fn long_sums_are_decided_as_a_whole() {
+    let m = 60;
+    let root = Dense::from_fn(m, m, |i, j| ((7 * i + 3 * j + i * j) % 11) as f64 - 5.0);
+    let q = root.row_gram(None).unwrap();
+    let graph = Graph::new();
+    let (x, y) =
+        (graph.variable(Level::Leader, 0, Shape::Vector(m)), graph.variable(Level::Follower, 0, Shape::Vector(m)));
+    let written_out = |shift: f64| {
+        let mut sum = x.index(0) * y.index(0);
+        for i in 0..m {
+            for j in 0..m {
+                sum = sum + y.index(i) * y.index(j) * (q[(i, j)] + if i == j { shift } else { 0.0 });
+            }
+            sum = sum + x.index(i) * y.index(i);
+        }
+        sum
+    };
+    let in_vectors = |shift: f64| {
+        let moved = Dense::from_fn(m, m, |i, j| q[(i, j)] + if i == j { shift } else { 0.0 });
+        y.dot(&(&Matrix::from(moved) * &y)) + x.dot(&y)
+    };
+    let bounds = VariableBounds::unbounded(m, m);
+    for (shift, curvature) in [(1.0, Curvature::Convex), (-1e6, Curvature::Concave), (-10.0, Curvature::Unknown)] {
+        for formula in [written_out(shift), in_vectors(shift)] {
+            let structure = Structure::new(&[formula], &bounds).unwrap();
+            assert_eq!(structure.curvature(structure.roots()[0], Block::Follower), curvature, "{shift}");
+            assert_eq!(structure.curvature(structure.roots()[0], Block::Both), Curvature::Unknown);
+        }
+    }
+}
+
+/// Neither term is convex by itself; the exponential, whose second derivative is known within wide bounds only, is left
+/// to the rules.
+#[test]
+fn undecided_terms_are_decided_together() {
+    let graph = Graph::new();
+    let (x, y) =
+        (graph.variable(Level::Leader, 0, Shape::Vector(1)), graph.variable(Level::Follower, 0, Shape::Vector(2)));
+    let (a, b) = (y.index(0), y.index(1));
+    let indefinite = x.index(0) * &a * &b;
+    let formula = indefinite + (a.square() + b.square()) + (&a * 3.0 + &b).exp();
+    let bounds = VariableBounds::new(&[1.0], &[2.0], &[-3.0; 2], &[3.0; 2]).unwrap();
+    let structure = Structure::new(&[formula], &bounds).unwrap();
+    assert_eq!(structure.curvature(structure.roots()[0], Block::Follower), Curvature::Convex);
 }

@@ -6,8 +6,8 @@ use bilevel_linalg::vector::norm2;
 use bilevel_linalg::{Cholesky, Dense};
 
 use super::super::HyperFailure;
+use super::super::affine::Optimum;
 use super::super::functions::Functions;
-use super::super::null_space::{Optimum, not_a_number};
 use super::super::squares::{Rows, Squares};
 use super::curvature::{SPREAD, dense};
 
@@ -104,7 +104,7 @@ impl Best {
             t.fill(0.0);
             self.rows.mul_add(-1.0, &scaled, &mut t);
             if self.factor.solve(&mut t).is_err() || !norm2(&t).is_finite() {
-                return Err(not_a_number(functions));
+                return Err(functions.not_a_number());
             }
             self.rows.transpose_mul_add(1.0, &t, &mut gradient);
             y.iter_mut().zip(gradient.iter().zip(&self.diagonal)).for_each(|(y, (g, d))| *y -= g / d);

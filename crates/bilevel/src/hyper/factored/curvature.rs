@@ -6,8 +6,8 @@ use bilevel_linalg::vector::{axpy, norm2};
 use bilevel_linalg::{Cholesky, Dense};
 
 use super::super::HyperFailure;
+use super::super::affine::Split;
 use super::super::functions::Functions;
-use super::super::null_space::{Split, not_a_number};
 use super::super::squares::{Block, Rows};
 use super::best::Stacked;
 
@@ -189,7 +189,7 @@ pub(super) fn project(
     functions.lower_gradient(y, &mut gradient);
     let size = norm2(&gradient);
     if !size.is_finite() {
-        return Err(not_a_number(functions));
+        return Err(functions.not_a_number());
     }
     curvature.pseudo_solve(&gradient, &mut step);
     axpy(-1.0, &step, y);

@@ -3,9 +3,9 @@
 use bilevel_linalg::vector::norm2;
 
 use super::super::HyperFailure;
+use super::super::affine::Optimum;
 use super::super::descent::{End, Limits, SmoothFunction, descend};
 use super::super::functions::Functions;
-use super::super::null_space::{Optimum, not_a_number};
 use super::curvature::Answers;
 
 /// y ↦ sign * F with derivatives in the kernel of C.
@@ -42,7 +42,7 @@ pub(super) fn descend_kernel(
     let found = descend(&mut InKernel { functions, answers }, &mut y, limits);
     match found.end {
         End::Unbounded => return Err(HyperFailure::Infinite),
-        End::Numerical => return Err(not_a_number(functions)),
+        End::Numerical => return Err(functions.not_a_number()),
         End::Converged | End::Limit => {}
     }
     functions.upper_gradient(&y, &mut gradient);

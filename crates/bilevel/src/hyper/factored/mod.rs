@@ -42,9 +42,9 @@ use std::sync::Arc;
 
 use bilevel_linalg::Dense;
 
+use super::affine::finish;
 use super::facts::Facts;
 use super::functions::{Functions, sign};
-use super::null_space::finish;
 use super::spectrum::Spectrum;
 use super::squares::{Block, Squares};
 use super::{Evaluation, HyperFailure};

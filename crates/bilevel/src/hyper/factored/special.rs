@@ -5,8 +5,8 @@
 
 use bilevel_linalg::vector::norm2;
 
+use super::super::affine::{Split, oracle};
 use super::super::functions::Functions;
-use super::super::null_space::{Split, not_a_number, oracle};
 use super::super::squares::Block;
 use super::super::{Answers as Found, End, Evaluation, HyperFailure, HyperPoint};
 use super::best::diagonal;
@@ -37,7 +37,7 @@ fn conditional() -> Rigor {
 fn finish(functions: &mut Functions<'_>, curvature: &Curvature<'_>, found: Dual) -> Result<Outcome, HyperFailure> {
     let value = functions.upper(&found.y);
     if !value.is_finite() {
-        return Err(not_a_number(functions));
+        return Err(functions.not_a_number());
     }
     let subgradient = oracle(functions, curvature, &found.y, &found.slopes);
     let least = End { value: found.least.min(value), rigor: conditional() };

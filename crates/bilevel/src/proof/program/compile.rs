@@ -3,7 +3,9 @@
 use crate::expr::{Expr, Function, Graph, Level, Matrix, Node, NodeId, Op};
 use crate::proof::interval::Interval;
 
-use super::code::{Builder, Index, Unary};
+use super::builder::Builder;
+use super::code::Index;
+use super::unary::Unary;
 
 /// A formula cannot be turned into a program.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

@@ -4,8 +4,9 @@
 //! every operation cuts its arguments to what its result still admits. The variables end up in a box that contains
 //! every point of the old one at which all roots are defined and allowed.
 
-use super::code::{Code, Program, Unary};
+use super::code::{Code, Program};
 use super::sweep::Sweep;
+use super::unary::Unary;
 use crate::proof::interval::Interval;
 
 /// Longest norm whose arguments are cut by the others.

@@ -1,6 +1,8 @@
 //! Derivatives as operations: the reverse mode written out, for functions without kinks.
 
-use super::code::{Builder, Code, Index, Program, Unary};
+use super::builder::Builder;
+use super::code::{Code, Index, Program};
+use super::unary::Unary;
 use crate::proof::interval::Interval;
 
 impl Builder {

@@ -5,8 +5,9 @@
 //! the slopes of all pieces inside the box; where a piece only touches the box's face it is left out, so that the
 //! enclosure is that of the function restricted to the box. A second derivative across a kink is unknown.
 
-use super::code::{Code, Index, Program, Unary, exponent};
+use super::code::{Code, Index, Program};
 use super::number::Number;
+use super::unary::{Unary, exponent};
 use crate::proof::interval::Interval;
 
 /// Scratch memory and results of runs of one program.

@@ -3,10 +3,10 @@
 //! that is an answer; where another one has become better on the way, the answer of the basin lies where the two tie, and
 //! the polish goes on from there.
 
-use super::smoothed_value::{Candidate, Models, Purpose, Run, SmoothedValue};
-use super::{Leader, implicit};
+use super::{Models, Purpose, SmoothedValue};
 use crate::lower::{Follower, LowerSolution, LowerSolver, LowerStatus, Regulariser};
 use crate::observe::Observer;
+use crate::upper::{Candidate, Leader, Run, implicit};
 
 /// How a basin ended.
 pub(super) enum Basin {
