@@ -231,41 +231,54 @@ impl Rounds<'_> {
             return false;
         }
         let Some(region) = Region::of(presolved, analysis) else { return false };
-        let Some(mut search) = region.search(solution, failures) else { return false };
-        let observer = InUserUnits { observer: watch, way: &presolved.way };
         let boxes = if doubtful { MORE_BOXES } else { BOXES };
-        // F at the point known, infinite without a bilevel-feasible one.
-        let value = |solution: &Solution| {
-            let held = matches!(solution.status, Status::Solved | Status::Feasible);
-            let point = region.point(solution).filter(|_| held);
-            point.map_or(f64::INFINITY, |(x, y)| region.upper(&x, &y, failures))
-        };
-        for _ in 0..LOOKS {
-            let (x, y) = match region.look(&mut search, value(solution), boxes, watch) {
-                Sight::Nothing => return solution.status == Status::Solved,
-                Sight::Open => return false,
-                Sight::Better(x, y) => (x, y),
-            };
-            let (parts, work) = ((analysis, options), (runs.len(), options.budget / 20));
-            let (problem, before) = (presolved.problem.as_ref(), value(solution));
-            let mut run = overlook::run_from(problem, parts, (x.clone(), y.clone()), work, &observer, failures);
-            run.over_budget = false;
-            // The point itself counts where the run makes nothing of it.
-            let (x, y) = region.settled((x, y), failures);
-            let (found, own) = (region.upper(&x, &y, failures), least(&run, &region, failures));
-            if Region::is_worse(before, found) && Region::is_worse(own, found) {
-                run.candidates.push(Candidate { x, y, residual: None, source: "answer" });
-            }
-            runs.push(run);
-            *solution = self.select(runs, screened);
-            if !Region::is_worse(before, value(solution)) {
-                return false;
-            }
-            if let Some((x, y)) = region.point(solution) {
-                search.offer(&x, &y);
+        for follower_gap in overlook::FOLLOWER_GAPS {
+            let Some(mut search) = region.search(solution, follower_gap, failures) else { return false };
+            for _ in 0..LOOKS {
+                let found = match region.look(&mut search, region.value(solution, failures), boxes, watch) {
+                    Sight::Nothing => return solution.status == Status::Solved,
+                    Sight::Open => return false,
+                    Sight::Better(x, y) => (x, y),
+                };
+                if !self.go_on_from(&region, found, screened, runs, solution) {
+                    // Better within the gap alone, it seems: with a smaller one, what is better is.
+                    break;
+                }
+                if let Some((x, y)) = region.point(solution) {
+                    search.offer(&x, &y);
+                }
             }
         }
         false
+    }
+
+    /// Goes on from a better point; whether the solution is better then.
+    fn go_on_from(
+        &self,
+        region: &Region<'_>,
+        (x, y): (Vec<f64>, Vec<f64>),
+        screened: u64,
+        runs: &mut Vec<Run>,
+        solution: &mut Solution,
+    ) -> bool {
+        let Self { presolved, analysis, options, watch, failures } = *self;
+        let observer = InUserUnits { observer: watch, way: &presolved.way };
+        let (parts, work) = ((analysis, options), (runs.len(), options.budget / 20));
+        let (problem, before) = (presolved.problem.as_ref(), region.value(solution, failures));
+        let mut run = overlook::run_from(problem, parts, (x.clone(), y.clone()), work, &observer, failures);
+        run.over_budget = false;
+        runs.push(run);
+        *solution = self.select(runs, screened);
+        // Where the run makes nothing of it, the point itself counts, and the one that it is next to.
+        for point in [(x.clone(), y.clone()), (overlook::rounded(&x), y)] {
+            let (x, y) = region.settled(point, failures);
+            let better = Region::is_worse(region.value(solution, failures), region.upper(&x, &y, failures));
+            if let Some(run) = runs.last_mut().filter(|_| better) {
+                run.candidates.push(Candidate { x, y, residual: None, source: "answer" });
+                *solution = self.select(runs, screened);
+            }
+        }
+        Region::is_worse(before, region.value(solution, failures))
     }
 
     /// Runs the starts of a round, within `limit` lower solves; returns those of the screening.
@@ -294,12 +307,6 @@ impl Rounds<'_> {
         finish_status(&mut solution, options, runs, watch, failures);
         solution
     }
-}
-
-/// The least F of a run's exact candidates, in the units of the methods.
-fn least(run: &Run, region: &Region<'_>, failures: &Failures) -> f64 {
-    let exact = run.candidates.iter().filter(|candidate| candidate.source != "smoothed");
-    exact.map(|candidate| region.upper(&candidate.x, &candidate.y, failures)).fold(f64::INFINITY, f64::min)
 }
 
 /// The answer by pieces, where the problem is quadratic: if it is solved, or too large for anything else.

@@ -22,8 +22,13 @@ pub const VARIABLES: usize = 8;
 const OPERATIONS: usize = 2_000;
 /// The relative gap at which nothing better is left to be found.
 const GAP: f64 = 1e-4;
+/// The follower's gap of points looked for, relative to 1 + |f|. The proof of a small one takes more; a larger one may be all
+/// that makes a point better.
+pub const FOLLOWER_GAPS: [f64; 2] = [1e-8, 1e-10];
 /// A point counts as better if F is by this, relative to 1 + |F|.
 const BETTER: f64 = 1e-5;
+/// The last decimal of a short number.
+const SHORT: f64 = 1e-3;
 /// Differences of f, relative to 1 + |f|, that rounding explains.
 const ROUNDING: f64 = 1e-14;
 
@@ -59,13 +64,10 @@ impl<'a> Region<'a> {
     }
 
     /// Begins to look for points that are better than `solution`.
-    pub fn search(&self, solution: &Solution, failures: &Failures) -> Option<GlobalSearch<'_>> {
-        let point = self.point(solution);
-        let accepted = matches!(solution.status, Status::Solved | Status::Feasible);
-        let value = point.as_ref().filter(|_| accepted).map(|(x, y)| self.upper(x, y, failures));
-        let assumed_upper = value.filter(|value| value.is_finite()).unwrap_or(f64::INFINITY);
-        let settings = GlobalSettings { gap: GAP, assumed_upper, ..GlobalSettings::default() };
-        let points: Vec<_> = point.into_iter().collect();
+    pub fn search(&self, solution: &Solution, follower_gap: f64, failures: &Failures) -> Option<GlobalSearch<'_>> {
+        let assumed_upper = self.value(solution, failures);
+        let settings = GlobalSettings { gap: GAP, follower_gap, assumed_upper, ..GlobalSettings::default() };
+        let points: Vec<_> = self.point(solution).into_iter().collect();
         self.formulas.global_search(&points, &settings).ok()
     }
 
@@ -94,16 +96,23 @@ impl<'a> Region<'a> {
         }
         let minimiser = found.y[..y.len()].to_vec();
         let side = self.problem.follower();
-        let (own, other) = (self.value(side, &x, &y, failures), self.value(side, &x, &minimiser, failures));
+        let (own, other) = (self.at(side, &x, &y, failures), self.at(side, &x, &minimiser, failures));
         if other < own - ROUNDING * (1.0 + own.abs()) { (x, minimiser) } else { (x, y) }
+    }
+
+    /// F at a solution, infinite where it is no bilevel-feasible point.
+    pub fn value(&self, solution: &Solution, failures: &Failures) -> f64 {
+        let held = matches!(solution.status, Status::Solved | Status::Feasible);
+        let value = self.point(solution).filter(|_| held).map(|(x, y)| self.upper(&x, &y, failures));
+        value.filter(|value| value.is_finite()).unwrap_or(f64::INFINITY)
     }
 
     /// F in the units of the methods.
     pub fn upper(&self, x: &[f64], y: &[f64], failures: &Failures) -> f64 {
-        self.value(self.problem.leader(), x, y, failures)
+        self.at(self.problem.leader(), x, y, failures)
     }
 
-    fn value(&self, side: &Side, x: &[f64], y: &[f64], failures: &Failures) -> f64 {
+    fn at(&self, side: &Side, x: &[f64], y: &[f64], failures: &Failures) -> f64 {
         let mut objective = FunctionEvaluator::new(&side.objective, self.problem.n(), self.problem.m(), failures);
         objective.value(At { x, y, smoothing: Smoothing::EXACT })
     }
@@ -113,6 +122,12 @@ impl<'a> Region<'a> {
         let flat = |values: &NamedValues| values.0.iter().flat_map(|(_, v)| v.iter().copied()).collect::<Vec<f64>>();
         Some(self.presolved.way.enter(&flat(solution.x.as_ref()?), &flat(solution.y.as_ref()?)))
     }
+}
+
+/// x with few decimals: where S(x) is larger than elsewhere at one x alone, that is often a short number, and points within
+/// the gap are only next to it.
+pub fn rounded(x: &[f64]) -> Vec<f64> {
+    x.iter().map(|v| (v / SHORT).round() * SHORT).collect()
 }
 
 /// What a local run makes of a point that was found.

@@ -139,7 +139,8 @@ pub fn falls_without_end(oracle: &mut Oracle<'_>, set: &Set, base: &[f64], towar
     for power in 0..=6 {
         let Some(value) = line.value(oracle, 10f64.powi(power)).map(|sample| sample.value) else { return false };
         if let Some(last) = last {
-            if !(last - value > drop) {
+            let falls = last - value > drop;
+            if !falls {
                 return false;
             }
             drop = last - value;
