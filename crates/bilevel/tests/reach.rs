@@ -88,3 +88,21 @@ fn no_point_is_an_answer_of_a_follower_whose_objective_keeps_falling() -> Result
     assert!(!problem.solve(&one_thread()).status.is_success());
     Ok(())
 }
+
+#[test]
+fn an_infimum_at_infinity_is_not_attained_and_a_far_minimum_is() -> Result<(), ModelError> {
+    let build = |far: f64| {
+        let mut model = Model::new();
+        let x = model.leader("x", 1).within(Bounds::new(0.0, f64::INFINITY)?)?;
+        let y = model.follower("y", 1).within(Bounds::new(0.0, f64::INFINITY)?)?;
+        let share = (&x + 1.0).pow(-1.0);
+        let upper = (&share + &y).sum() + (&x - 2e4).norm2sq() * far;
+        model.upper(upper).lower((&y - &share).norm2sq()).build()
+    };
+    let away = build(0.0)?.solve(&one_thread());
+    assert_eq!(away.status, Status::NotAttained, "{}", away.message);
+    assert!(away.infimum.is_some_and(|infimum| infimum.abs() < 1e-3), "{:?}", away.infimum);
+    let far = build(1e-6)?.solve(&one_thread());
+    assert_ne!(far.status, Status::NotAttained, "{}", far.message);
+    Ok(())
+}

@@ -14,6 +14,7 @@
 //! at.rs          ValuesAt: v, S and both hyper-objectives at one x
 //! proved.rs      their proved bounds
 //! select.rs      the best candidate that an independent check accepts, and its certificate
+//! select/rays.rs whether F falls on the way to infinity
 //! hyper/         methods on phi: pessimistic leaders, followers with a tolerance
 //! global.rs      a proved bound over all bilevel-feasible points, in turns with the search
 //! verify.rs      the same certificate for a point from anywhere
@@ -371,7 +372,7 @@ fn finish_status(solution: &mut Solution, options: &Options, runs: &[Run], watch
         solution.message = format!("a user's function failed: {message}");
         return;
     }
-    if matches!(solution.status, Status::Solved | Status::Unbounded) {
+    if matches!(solution.status, Status::Solved | Status::Unbounded | Status::NotAttained) {
         return;
     }
     if watch.observer.interrupted() {

@@ -1,6 +1,8 @@
 //! From candidates to an answer: the best one that an independent check of the follower accepts, with its certificate.
 
-use bilevel_linalg::{stop, vector};
+mod rays;
+
+use bilevel_linalg::stop;
 use std::time::Duration;
 
 use super::presolve::{IN_OTHER_UNITS, Presolved};
@@ -12,7 +14,6 @@ use crate::certificate::{
 use crate::lower::{LowerSolver, LowerStatus, Meter, Pool, PoolSettings, Regulariser};
 use crate::observe::Observer;
 use crate::problem::{At, Attitude, Failures, FunctionEvaluator, NamedValues, Place, Problem, Side};
-use crate::set::ConvexSet;
 use crate::smooth::Smoothing;
 use crate::solution::{Certificate, Multipliers, Rigor, Solution, Stationarity, Status, Verdict, Witness, Work};
 use crate::upper::{Candidate, Run, branch_residual, optimality_residual, reduced_residual, reducible};
@@ -29,8 +30,6 @@ const VIOLATION: f64 = 1e-6;
 const GAP: f64 = 1e-8;
 /// Answers that the limit of the gap does not tell apart matter if F differs by this, relative to 1 + |F|.
 const HIDDEN: f64 = 1e-3;
-/// A point of this size lies on the way to infinity, or has lost its digits.
-const OUT: f64 = 1e8;
 /// Candidates checked at most.
 const CHECKS: usize = 24;
 /// Candidates looked at in place of a feasible one, and how much worse F may be, relative to 1 + its size.
@@ -124,6 +123,13 @@ fn selected(
     {
         solution.status = Status::Unbounded;
         solution.message = message;
+    }
+    if solution.status == Status::Solved
+        && let Some(infimum) = chooser.leader_levels_off(&best, runs)
+    {
+        solution.status = Status::NotAttained;
+        solution.message = format!("the leader's objective still falls far beyond this x, towards {infimum:.7}");
+        solution.infimum = Some(infimum);
     }
     observer.stage(&crate::observe::Stage {
         start: best.run,
@@ -301,47 +307,6 @@ impl Chooser<'_> {
         };
         let corrected = self.evaluated(candidate, checked.run);
         corrected.upper.is_finite().then_some(corrected)
-    }
-
-    /// Whether F keeps falling over bilevel-feasible points along the ray from another start's point through the best one:
-    /// at 10, 100, ... 10^6 times the distance, each time by more than before. From a best point so far out that its
-    /// digits are gone, the ray is walked from the other end.
-    fn leader_falls_along_a_ray(&self, best: &Checked, runs: &[Run]) -> Option<String> {
-        let (problem, x) = (self.problem, &best.candidate.x);
-        let seen = runs.iter().flat_map(|run| &run.candidates).map(|c| self.presolved.way.leave(&c.x, &c.y));
-        let far =
-            |other: &(Vec<f64>, Vec<f64>)| other.0.iter().zip(x).any(|(a, b)| (a - b).abs() > 1e-3 * (1.0 + b.abs()));
-        let mut seen = seen.filter(far);
-        let (mut base, mut answer, mut last) = (x.clone(), best.candidate.y.clone(), best.upper);
-        let mut direction: Vec<f64>;
-        if vector::norm_inf(x) > OUT {
-            (base, answer) = seen.min_by(|a, b| vector::norm_inf(&a.0).total_cmp(&vector::norm_inf(&b.0)))?;
-            answer = self.settled(&base, &answer);
-            last = self.value(problem.leader(), &base, &answer);
-            let length = vector::norm_inf(x) / (1.0 + vector::norm_inf(&base));
-            direction = x.iter().zip(&base).map(|(b, a)| (b - a) / length).collect();
-        } else {
-            let from = seen.next()?.0;
-            direction = x.iter().zip(&from).map(|(b, a)| b - a).collect();
-        }
-        let (mut drop, mut size) = (0.0, 0.0);
-        for _ in 1..=6 {
-            vector::scale(10.0, &mut direction);
-            let target: Vec<f64> = base.iter().zip(&direction).map(|(b, d)| b + d).collect();
-            let mut point = target.clone();
-            problem.leader().set.project(&target, &mut point);
-            let y = self.settled(&point, &answer);
-            let upper = self.value(problem.leader(), &point, &y);
-            let fine = violation(problem, &point, &y, self.failures) <= VIOLATION;
-            let falling = last - upper > drop;
-            if !fine || !falling {
-                return None;
-            }
-            (drop, last) = (last - upper, upper);
-            size = vector::norm_inf(&point);
-        }
-        let shown = problem.leader().sense.apply(last);
-        Some(format!("the leader's objective falls without end along a ray: {shown:.3e} at an x of size {size:.1e}"))
     }
 
     /// The local minimiser of the follower next to y.
