@@ -12,6 +12,7 @@ pub mod qp;
 mod qr;
 mod sparse;
 mod sparse_ldlt;
+pub mod stop;
 mod svd;
 #[cfg(test)]
 mod testing;

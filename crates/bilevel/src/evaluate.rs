@@ -1,5 +1,6 @@
 //! Batches of independent work, in one thread or several; the order of the results never depends on the number.
 
+use bilevel_linalg::stop;
 use rayon::prelude::*;
 
 /// Applies `work` to every item, on `threads` threads (0: as many as there are processors), results in order.
@@ -25,6 +26,8 @@ impl Workers {
 
     /// Applies `work` to every item, results in order.
     pub fn in_order<T: Send, R: Send>(&self, items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
+        let stop = stop::current();
+        let work = |item| stop::within(stop.clone(), || work(item));
         match &self.pool {
             Some(pool) if items.len() > 1 => pool.install(|| items.into_par_iter().map(&work).collect()),
             _ => items.into_iter().map(work).collect(),

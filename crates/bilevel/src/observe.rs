@@ -1,5 +1,8 @@
 //! Progress: the library never prints; whoever wants to see a run, or to stop it, is an [`Observer`].
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 /// What a method reports after each stage.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stage {
@@ -29,6 +32,12 @@ pub trait Observer: Send + Sync {
     /// Asked often; true ends the run with the best point so far.
     fn interrupted(&self) -> bool {
         false
+    }
+
+    /// The flag that says the same, if there is one: it is looked at in long loops far below the method, where nobody
+    /// can ask.
+    fn flag(&self) -> Option<Arc<AtomicBool>> {
+        None
     }
 }
 

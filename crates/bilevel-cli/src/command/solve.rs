@@ -62,6 +62,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         others.push(if both { other_value(&problem, &solution, &options) } else { None });
         solutions.push(solution);
     }
+    drop(progress);
     let text = if arguments.json {
         report::json::solutions(&solutions, &others)
     } else {

@@ -175,6 +175,8 @@ pub(super) fn solve(qp: &Qp, options: &QpOptions, careful: bool) -> QpSolution {
     // The conic solver holds assertions about its own work: one that fails must not end the program.
     let run = || {
         let mut solver = DefaultSolver::new(&p, qp.linear, &c, &form.right, &form.cones, settings).ok()?;
+        let stop = crate::stop::current();
+        solver.set_termination_callback(move |_: &_| stop.asked());
         solver.solve();
         Some(solver.solution)
     };

@@ -1,4 +1,4 @@
-//! A primal-dual interior-point method for programmes with dense data, by Cholesky factorisations of blocked kernels.
+//! A primal-dual interior-point method for programmes with dense data, and for large sparse ones.
 //!
 //! ```text
 //! minimise ½ zᵀP z + qᵀz   subject to   E z = e,   C z − s = d,  s >= 0
@@ -7,12 +7,11 @@
 //!
 //! with T, S the diagonal matrices of multipliers and slacks. Predictor and corrector of Mehrotra, "On the implementation
 //! of a primal-dual interior point method", SIAM J. Optim. 2 (1992), 575-601. C has a row ±e_j for each bound, which only
-//! touches the diagonal. What it cannot solve it leaves to the conic method: it claims neither infeasibility nor
+//! touches the diagonal; `newton` solves the system. What it cannot solve it leaves to the conic method: it claims neither infeasibility nor
 //! unboundedness.
 
-use super::{INFINITE_BOUND, Qp, QpHessian, QpSolution, QpStatus};
-use crate::cholesky::Cholesky;
-use crate::dense::Dense;
+use super::newton::{Blocks, Newton, Quasidefinite};
+use super::{INFINITE_BOUND, Qp, QpSolution, QpStatus};
 use crate::vector::{axpy, dot, norm_inf};
 
 const ITERATIONS: usize = 80;
@@ -22,45 +21,56 @@ const PATIENCE: usize = 12;
 const TOLERANCE: f64 = 1e-13;
 /// The part of the way to the boundary that a step goes.
 const FRACTION: f64 = 0.995;
-/// Added to the diagonal, relative to its largest entry: P may be semidefinite.
-const SHIFT: f64 = 1e-14;
 
 /// One side of a bound or row: `sign * value − limit >= 0`.
-struct Side {
+pub(super) struct Side {
     /// A variable below n, a row beyond.
-    item: usize,
+    pub item: usize,
     sign: f64,
     limit: f64,
 }
 
-struct Programme<'a> {
-    qp: &'a Qp<'a>,
-    sides: Vec<Side>,
+pub(super) struct Programme<'a> {
+    pub qp: &'a Qp<'a>,
+    pub sides: Vec<Side>,
     /// Equalities: items and values.
-    equal: Vec<(usize, f64)>,
-    /// A with the rows of inequalities, dense.
-    rows: Dense,
-    /// Which row of A each of them is.
-    numbers: Vec<usize>,
+    pub equal: Vec<(usize, f64)>,
+    /// The rows of A that are inequalities.
+    pub numbers: Vec<usize>,
 }
 
-struct Point {
-    z: Vec<f64>,
+pub(super) struct Point {
+    pub z: Vec<f64>,
     y: Vec<f64>,
-    s: Vec<f64>,
-    t: Vec<f64>,
+    pub s: Vec<f64>,
+    pub t: Vec<f64>,
 }
 
-/// Solves the programme; `None` where the method fails.
+/// Solves a programme with dense data; `None` where the method fails.
 pub(super) fn solve(qp: &Qp) -> Option<QpSolution> {
     let programme = Programme::new(qp);
+    let newton = Newton::Dense(Box::new(Blocks::new(&programme)));
+    run(&programme, newton)
+}
+
+/// Solves a programme with sparse data, where a factorisation has at most `most` entries.
+pub(super) fn solve_sparse(qp: &Qp, most: usize) -> Option<QpSolution> {
+    let programme = Programme::new(qp);
+    let newton = Newton::Sparse(Box::new(Quasidefinite::new(&programme, most)?));
+    run(&programme, newton)
+}
+
+fn run(programme: &Programme<'_>, mut newton: Newton) -> Option<QpSolution> {
     let mut point = programme.start();
     let mut best: Option<(f64, Point)> = None;
     let (mut iterations, mut halved) = (0, (0, f64::INFINITY));
     for _ in 0..ITERATIONS {
+        if crate::stop::asked() {
+            break;
+        }
         iterations += 1;
-        let Some(system) = System::new(&programme, &point) else { break };
-        let error = system.error(&programme, &point);
+        let system = System::new(programme, &point);
+        let error = system.error(programme, &point);
         if error <= 0.5 * halved.1 {
             halved = (iterations, error);
         } else if iterations - halved.0 > PATIENCE {
@@ -72,7 +82,7 @@ pub(super) fn solve(qp: &Qp) -> Option<QpSolution> {
         if error <= TOLERANCE || !error.is_finite() {
             break;
         }
-        if !system.step(&programme, &mut point) {
+        if newton.factor(programme, &point).is_none() || !system.step(programme, &mut newton, &mut point) {
             break;
         }
     }
@@ -105,12 +115,11 @@ impl<'a> Programme<'a> {
         }
         let mut numbers: Vec<usize> = sides.iter().filter_map(|side| side.item.checked_sub(n)).collect();
         numbers.dedup();
-        let rows = qp.rows.select_rows(&numbers).to_dense();
-        Self { qp, sides, equal, rows, numbers }
+        Self { qp, sides, equal, numbers }
     }
 
     /// The value of an item at z.
-    fn value(&self, item: usize, z: &[f64]) -> f64 {
+    pub fn value(&self, item: usize, z: &[f64]) -> f64 {
         let n = z.len();
         if item < n { z[item] } else { self.qp.rows.row_dot(item - n, z) }
     }
@@ -123,7 +132,7 @@ impl<'a> Programme<'a> {
     }
 
     /// `out += Σ weight_k * row of the item k`.
-    fn add_items(&self, items: impl Iterator<Item = (usize, f64)>, out: &mut [f64]) {
+    pub fn add_items(&self, items: impl Iterator<Item = (usize, f64)>, out: &mut [f64]) {
         let n = out.len();
         let mut rows = vec![0.0; self.qp.rows.rows()];
         for (item, weight) in items {
@@ -169,17 +178,13 @@ impl<'a> Programme<'a> {
     }
 }
 
-/// The Newton system at a point, with the residuals.
+/// The residuals at a point.
 struct System {
     dual: Vec<f64>,
     equal: Vec<f64>,
     slack: Vec<f64>,
     complementarity: f64,
     scale: f64,
-    hessian: Cholesky,
-    /// H⁻¹ Eᵀ, row by row, and E H⁻¹ Eᵀ.
-    images: Vec<Vec<f64>>,
-    schur: Cholesky,
 }
 
 /// A direction.
@@ -191,7 +196,7 @@ struct Direction {
 }
 
 impl System {
-    fn new(programme: &Programme<'_>, point: &Point) -> Option<Self> {
+    fn new(programme: &Programme<'_>, point: &Point) -> Self {
         let qp = programme.qp;
         let mut dual = qp.linear.to_vec();
         let mut scale = 1.0 + norm_inf(&dual);
@@ -205,30 +210,7 @@ impl System {
         let slacks = programme.sides.iter().zip(&point.s);
         let slack: Vec<f64> = slacks.map(|(side, s)| side.sign * values[side.item] - side.limit - s).collect();
         let complementarity = dot(&point.s, &point.t) / point.s.len().max(1) as f64;
-        let hessian = factored(programme, point)?;
-        let mut system =
-            Self { dual, equal, slack, complementarity, scale, hessian, images: Vec::new(), schur: Cholesky::new() };
-        system.factor_equalities(programme)?;
-        Some(system)
-    }
-
-    fn factor_equalities(&mut self, programme: &Programme<'_>) -> Option<()> {
-        let (count, n) = (programme.equal.len(), self.dual.len());
-        if count == 0 {
-            return Some(());
-        }
-        let mut schur = Dense::zeros(count, count);
-        for (a, &(item, _)) in programme.equal.iter().enumerate() {
-            let mut image = vec![0.0; n];
-            programme.add_items(std::iter::once((item, 1.0)), &mut image);
-            self.hessian.solve(&mut image).ok()?;
-            for (b, &(other, _)) in programme.equal.iter().enumerate().take(a + 1) {
-                schur[(a, b)] = programme.value(other, &image);
-            }
-            self.images.push(image);
-        }
-        let largest = (0..count).fold(0.0, |m: f64, k| m.max(schur[(k, k)]));
-        self.schur.factor(&schur, SHIFT * largest).ok()
+        Self { dual, equal, slack, complementarity, scale }
     }
 
     /// The largest relative residual.
@@ -245,9 +227,9 @@ impl System {
     }
 
     /// Predictor and corrector; false where there is no progress.
-    fn step(&self, programme: &Programme<'_>, point: &mut Point) -> bool {
+    fn step(&self, programme: &Programme<'_>, newton: &mut Newton, point: &mut Point) -> bool {
         let plain: Vec<f64> = point.s.iter().zip(&point.t).map(|(s, t)| s * t).collect();
-        let Some(affine) = self.direction(programme, point, &plain) else { return false };
+        let Some(affine) = self.direction(programme, newton, point, &plain) else { return false };
         let (a, b) = (length(&point.s, &affine.s, 1.0), length(&point.t, &affine.t, 1.0));
         let count = plain.len().max(1) as f64;
         let moved = |v: &[f64], d: &[f64], t: f64, k: usize| v[k] + t * d[k];
@@ -257,7 +239,7 @@ impl System {
         let mu = self.complementarity;
         let sigma = if mu > 0.0 { (after / mu).powi(3).clamp(0.0, 1.0) } else { 0.0 };
         let target: Vec<f64> = (0..plain.len()).map(|k| plain[k] + affine.s[k] * affine.t[k] - sigma * mu).collect();
-        let Some(d) = self.direction(programme, point, &target) else { return false };
+        let Some(d) = self.direction(programme, newton, point, &target) else { return false };
         // With a quadratic objective both parts take the same step.
         let step = length(&point.s, &d.s, FRACTION).min(length(&point.t, &d.t, FRACTION));
         if step < 1e-10 || step.is_nan() {
@@ -270,62 +252,25 @@ impl System {
         true
     }
 
-    fn direction(&self, programme: &Programme<'_>, point: &Point, products: &[f64]) -> Option<Direction> {
+    fn direction(
+        &self,
+        programme: &Programme<'_>,
+        newton: &mut Newton,
+        point: &Point,
+        products: &[f64],
+    ) -> Option<Direction> {
         let mut z: Vec<f64> = self.dual.iter().map(|r| -r).collect();
         let weight = |k: usize| (products[k] + point.t[k] * self.slack[k]) / point.s[k];
         let sides = programme.sides.iter().enumerate().map(|(k, side)| (side.item, -side.sign * weight(k)));
         programme.add_items(sides, &mut z);
-        self.hessian.solve(&mut z).ok()?;
-        // E H⁻¹ Eᵀ dy = −r_e − E H⁻¹ rhs
-        let mut y: Vec<f64> =
-            programme.equal.iter().zip(&self.equal).map(|((item, _), r)| -r - programme.value(*item, &z)).collect();
-        if !y.is_empty() {
-            self.schur.solve(&mut y).ok()?;
-            self.images.iter().zip(&y).for_each(|(image, y)| axpy(*y, image, &mut z));
-        }
+        let mut y: Vec<f64> = self.equal.iter().map(|r| -r).collect();
+        newton.solve(programme, &mut z, &mut y)?;
         let values = programme.values(&z);
         let of = |k: usize| programme.sides[k].sign * values[programme.sides[k].item] + self.slack[k];
         let s: Vec<f64> = (0..products.len()).map(of).collect();
         let t = (0..products.len()).map(|k| -(products[k] + point.t[k] * s[k]) / point.s[k]).collect();
         Some(Direction { z, y, s, t })
     }
-}
-
-/// P + Cᵀ (T/S) C, factored.
-fn factored(programme: &Programme<'_>, point: &Point) -> Option<Cholesky> {
-    let n = point.z.len();
-    let mut matrix = match programme.qp.hessian {
-        QpHessian::Zero => Dense::zeros(n, n),
-        QpHessian::Dense(p) => p.clone(),
-        QpHessian::Sparse(p) => p.to_dense(),
-    };
-    let mut weights = vec![0.0; programme.numbers.len()];
-    let mut place = 0;
-    for (k, side) in programme.sides.iter().enumerate() {
-        let weight = point.t[k] / point.s[k];
-        match side.item.checked_sub(n) {
-            None => matrix[(side.item, side.item)] += weight,
-            Some(i) => {
-                while programme.numbers[place] != i {
-                    place += 1;
-                }
-                weights[place] += weight;
-            }
-        }
-    }
-    if !weights.is_empty() {
-        programme.rows.gram_add(1.0, Some(&weights), &mut matrix).ok()?;
-    }
-    let largest = (0..n).fold(0.0, |a: f64, j| a.max(matrix[(j, j)]));
-    let mut factor = Cholesky::new();
-    let mut shift = SHIFT * largest.min(1e6);
-    for _ in 0..4 {
-        if factor.factor(&matrix, shift).is_ok() {
-            return Some(factor);
-        }
-        shift = shift.max(1e-16) * 100.0;
-    }
-    None
 }
 
 /// The longest step up to 1 that keeps `v` positive, times a fraction.

@@ -19,6 +19,7 @@
 
 mod conic;
 mod interior;
+mod newton;
 mod polish;
 mod residual;
 #[cfg(test)]
@@ -276,6 +277,22 @@ fn dense(qp: &Qp, options: &QpOptions, solved: f64) -> Option<QpSolution> {
     (solution.residual <= solved).then_some(solution)
 }
 
+/// From this order on sparse quadratic programmes are factored by supernodes, up to so many entries.
+const LARGE_SPARSE: usize = 600;
+const ENTRIES: usize = 40_000_000;
+
+/// The answer of the method for large sparse data, where the data are and it solves the programme.
+fn sparse(qp: &Qp, solved: f64) -> Option<QpSolution> {
+    let QpHessian::Sparse(_) = qp.hessian else { return None };
+    if qp.dimension() + qp.rows.rows() < LARGE_SPARSE || !qp.balls.is_empty() {
+        return None;
+    }
+    let mut solution = interior::solve_sparse(qp, ENTRIES)?;
+    solution.residual = qp_residual(qp, &solution);
+    solution.objective = qp.objective(&solution.z);
+    (solution.residual <= solved).then_some(solution)
+}
+
 /// Solves a convex quadratic programme: silent, one thread, the same answer every time.
 ///
 /// # Errors
@@ -298,8 +315,11 @@ pub fn solve_qp(qp: &Qp, options: &QpOptions) -> Result<QpSolution, LinalgError>
         return Ok(solution);
     }
     let solved = SOLVED.max(10.0 * options.tolerance);
-    if let Some(solution) = dense(qp, options, solved) {
+    if let Some(solution) = dense(qp, options, solved).or_else(|| sparse(qp, solved)) {
         return Ok(solution);
+    }
+    if crate::stop::asked() {
+        return Ok(QpSolution::nothing(qp, QpStatus::Numerical));
     }
     let mut best: Option<QpSolution> = None;
     for careful in [false, true] {
@@ -315,7 +335,7 @@ pub fn solve_qp(qp: &Qp, options: &QpOptions) -> Result<QpSolution, LinalgError>
         if best.as_ref().is_none_or(|b| b.residual.is_nan() || solution.residual < b.residual) {
             best = Some(solution);
         }
-        if best.as_ref().is_some_and(|b| b.residual <= solved) {
+        if best.as_ref().is_some_and(|b| b.residual <= solved) || crate::stop::asked() {
             break;
         }
     }

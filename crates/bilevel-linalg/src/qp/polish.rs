@@ -51,7 +51,7 @@ pub(super) fn polish(qp: &Qp, solution: &mut QpSolution, largest: usize) {
     let mut active = Active::of(qp, solution);
     for _ in 0..EXCHANGES {
         let mut system = System::new(qp, &active);
-        if system.order() > largest {
+        if system.order() > largest || crate::stop::asked() {
             return;
         }
         let mut candidate = solution.clone();

@@ -5,7 +5,7 @@
 //! For a follower that is convex by structure any solve that ends in a minimiser finds v(x) up to its residual; for
 //! others the least value over many starts is an upper bound on v(x), so the gap reported is an estimate from below.
 
-use bilevel_linalg::{Dense, vector};
+use bilevel_linalg::{Dense, stop, vector};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -72,6 +72,10 @@ pub fn check_follower(
         && let Some(check) = by_duality(problem, quadratic, x, y, failures)
     {
         return Some(check);
+    }
+    let hopeless = levels.quadratic.is_some() && problem.m() > LARGEST_DENSE;
+    if hopeless || stop::asked() {
+        return None;
     }
     let follower = levels.exact_follower.as_ref().unwrap_or(&levels.follower);
     let large = problem.m() > LARGE && levels.convex && levels.exact_follower.is_some();
@@ -164,6 +168,8 @@ fn by_duality(
     })
 }
 
+/// Quadratic followers with more variables are checked by duality or not at all: the other checks are dense.
+const LARGEST_DENSE: usize = 1500;
 /// Free convex followers with more variables are checked without matrices.
 const LARGE: usize = 200;
 /// The slope left, relative to 1 + the start's, of a minimiser found so.

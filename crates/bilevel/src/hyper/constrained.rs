@@ -4,7 +4,7 @@
 //! value ties with the least one brings a piece of S(x). That the least one is global is an estimate, and so is all that
 //! follows from it.
 
-use bilevel_linalg::qp::{Qp, QpHessian, QpOptions, QpStatus, solve_qp};
+use bilevel_linalg::qp::{QpHessian, QpOptions, QpStatus, solve_qp};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -179,16 +179,7 @@ impl Constrained {
         let mut linear = vec![0.0; hessian.rows()];
         program.gradient(&vec![0.0; hessian.rows()], &mut linear);
         let frame = program.frame();
-        let qp = Qp {
-            hessian: QpHessian::Dense(hessian),
-            linear: &linear,
-            lower: &frame.lower,
-            upper: &frame.upper,
-            rows: &frame.rows,
-            row_lower: &frame.row_lower,
-            row_upper: &frame.row_upper,
-            balls: &[],
-        };
+        let qp = frame.quadratic(QpHessian::Dense(hessian), &linear);
         let found = solve_qp(&qp, &QpOptions::default()).ok()?;
         match found.status {
             QpStatus::Infeasible => return Some(Err(HyperFailure::NoAnswer)),

@@ -70,6 +70,9 @@ pub(super) fn descend(function: &mut dyn SmoothFunction, z: &mut [f64], limits: 
     let first = size;
     let mut pieces = limits.pieces.then(|| Pieces::new(d));
     for _ in 0..limits.iterations {
+        if bilevel_linalg::stop::asked() {
+            break;
+        }
         if !(value.is_finite() && size.is_finite()) {
             return Descent { value, end: if value == f64::NEG_INFINITY { End::Unbounded } else { End::Numerical } };
         }

@@ -12,7 +12,7 @@
 //! column in N: the answer is unique. For other followers the form is a guess that is checked: f must not rise from ȳ
 //! to the answer chosen. A nonconvex follower has one such piece for each of its global minimisers.
 
-use bilevel_linalg::qp::{Qp, QpHessian, QpOptions, QpStatus, solve_qp};
+use bilevel_linalg::qp::{QpHessian, QpOptions, QpStatus, solve_qp};
 use bilevel_linalg::vector::{norm_inf, norm2, sub};
 use bilevel_linalg::{Csr, Dense, Svd};
 use rand::SeedableRng;
@@ -407,16 +407,7 @@ fn programme(on_face: &mut OnFace<'_, '_>, origin: &[f64]) -> Option<Result<OnFa
 }
 
 fn solve_linear_quadratic(frame: &Frame, hessian: QpHessian<'_>, linear: &[f64]) -> Option<(QpStatus, Vec<f64>)> {
-    let qp = Qp {
-        hessian,
-        linear,
-        lower: &frame.lower,
-        upper: &frame.upper,
-        rows: &frame.rows,
-        row_lower: &frame.row_lower,
-        row_upper: &frame.row_upper,
-        balls: &[],
-    };
+    let qp = frame.quadratic(hessian, linear);
     let solution = solve_qp(&qp, &QpOptions::default()).ok()?;
     Some((solution.status, solution.z))
 }

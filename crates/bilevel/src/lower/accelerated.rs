@@ -51,6 +51,9 @@ pub fn minimise(programme: &mut dyn Nlp, set: &Set, start: &[f64], settings: &Se
     let (mut gradient, mut trial, mut shifted) = (vec![0.0; d], vec![0.0; d], vec![0.0; d]);
     let (mut lipschitz, mut momentum) = (1.0, 1.0_f64);
     for _ in 0..settings.max_iterations {
+        if bilevel_linalg::stop::asked() {
+            break;
+        }
         let value = programme.objective(&w);
         programme.gradient(&w, &mut gradient);
         loop {

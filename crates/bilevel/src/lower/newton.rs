@@ -75,6 +75,9 @@ pub fn minimise(
         if g.iter().all(|g| g.is_finite()) { largest / (1.0 + norm_inf(g)) } else { f64::NAN }
     };
     for _ in 0..settings.max_iterations {
+        if bilevel_linalg::stop::asked() {
+            break;
+        }
         let reached = residual(&y, &gradient);
         stalled = if reached < 0.5 * best { 0 } else { stalled + 1 };
         best = best.min(reached);

@@ -78,7 +78,11 @@ pub fn minimise(at: &mut CompositeAt<'_>, start: &[f64], settings: &Settings) ->
         stalled = if residual < 0.5 * best { 0 } else { stalled + 1 };
         best = residual.min(best);
         let ended = residual <= settings.tolerance || !residual.is_finite() || far;
-        if ended || iterations >= settings.max_iterations || (stalled > 8 && residual <= 1e-10) {
+        if ended
+            || iterations >= settings.max_iterations
+            || bilevel_linalg::stop::asked()
+            || (stalled > 8 && residual <= 1e-10)
+        {
             break residual;
         }
         iterations += 1;

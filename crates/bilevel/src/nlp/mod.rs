@@ -25,6 +25,7 @@ pub mod sqp;
 #[cfg(test)]
 mod testing;
 
+use bilevel_linalg::qp::{Qp, QpHessian};
 use bilevel_linalg::{Csr, Dense};
 use thiserror::Error;
 
@@ -96,6 +97,12 @@ pub enum FrameError {
 }
 
 impl Frame {
+    /// A quadratic programme over the same bounds and affine rows.
+    pub fn quadratic<'a>(&'a self, hessian: QpHessian<'a>, linear: &'a [f64]) -> Qp<'a> {
+        let Self { lower, upper, rows, row_lower, row_upper, .. } = self;
+        Qp { hessian, linear, lower, upper, rows, row_lower, row_upper, balls: &[] }
+    }
+
     /// A frame with bounds on the variables alone.
     pub fn bounded(lower: Vec<f64>, upper: Vec<f64>) -> Self {
         let rows = Csr::empty(0, lower.len());

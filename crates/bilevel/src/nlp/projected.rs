@@ -127,7 +127,7 @@ pub fn minimise(
         let residual = region.residual(&z, &state.gradient, &mut state.work) / (1.0 + norm_inf(&state.gradient));
         let done = residual <= settings.tolerance || !residual.is_finite() || !value.is_finite();
         let over = iterations >= settings.max_iterations || norm_inf(&z) > settings.diverging;
-        if done || over || !proceed() {
+        if done || over || !proceed() || bilevel_linalg::stop::asked() {
             return Found { z, value, residual, iterations };
         }
         iterations += 1;

@@ -20,11 +20,6 @@ use super::program::{Builder, Unary};
 /// hardly ever close.
 const IN_A_BOX: usize = 64;
 
-/// Boxes at least, where duality closed the follower's gap and little work is spent: over answers of a convex follower the
-/// first second-order bounds say nearly all, and with equalities no point is ever exactly feasible, so that no search
-/// closes.
-const FEW_BOXES: usize = 8;
-
 /// Proved bounds of φ_o and φ_p at one x.
 #[derive(Clone, Debug)]
 pub struct HyperProof {
@@ -105,7 +100,9 @@ impl Formulas {
             if nodes == 0 {
                 return Ok(None);
             }
-            let few = (CONVEX / self.work_of_a_box(&task)).max(FEW_BOXES);
+            // Over answers of a convex follower the first second-order bounds say nearly all; and with equalities no point
+            // is ever exactly feasible, so that no search closes.
+            let few = (CONVEX / self.work_of_a_box(&task)).max(1);
             let nodes = if follower.by_duality { nodes.min(few) } else { nodes };
             let limits = Limits { nodes, gap, delta: 0.0, ..Limits::default() };
             let starts = [Some(answer), follower.bound.within.as_ref()];

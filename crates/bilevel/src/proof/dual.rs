@@ -16,7 +16,7 @@
 use std::collections::BTreeMap;
 
 use bilevel_linalg::qp::{Qp, QpHessian, QpOptions, solve_qp};
-use bilevel_linalg::{Cholesky, Csr, Dense, PivotedQr, nnls};
+use bilevel_linalg::{Cholesky, Csr, Dense, PivotedQr, SparseLdlt, nnls};
 
 use super::interval::Interval;
 use super::problem::Formulas;
@@ -26,8 +26,10 @@ use super::program::{Code, Program, Sweep, Unary};
 const NEARLY_ACTIVE: f64 = 1e-6;
 /// Most entries of the quadratic form's terms that are written out.
 const MOST_ENTRIES: usize = 30_000_000;
-/// Forms of more variables are not factored.
+/// Forms of more variables are kept and factored sparsely, if they have and their factors get at most so many entries.
 const LARGEST_FORM: usize = 2500;
+const SPARSE_ENTRIES: usize = 3_000_000;
+const FACTOR_ENTRIES: usize = 30_000_000;
 /// Squares of affine functions with more entries than this are left to the composition rules, unless needed.
 const LONG_SQUARE: usize = 16;
 
@@ -481,6 +483,8 @@ struct QuadraticForm {
     diagonal: Vec<Interval>,
     /// Both triangles without what is in `diagonal`; empty while there is nothing.
     hessian: Vec<Interval>,
+    /// The same where there are many variables: terms of the lower triangle.
+    terms: Vec<(usize, usize, Interval)>,
     entries: usize,
     /// Whether there is a part that is not convex by itself.
     mixed: bool,
@@ -488,7 +492,7 @@ struct QuadraticForm {
 
 impl QuadraticForm {
     fn new(m: usize) -> Self {
-        Self { m, diagonal: vec![Interval::ZERO; m], hessian: Vec::new(), entries: 0, mixed: false }
+        Self { m, diagonal: vec![Interval::ZERO; m], hessian: Vec::new(), terms: Vec::new(), entries: 0, mixed: false }
     }
 
     /// Adds the Hessian of `w (aᵀy) (bᵀy)`; `None` if that is too much work.
@@ -505,7 +509,7 @@ impl QuadraticForm {
             return Some(());
         }
         if self.m > LARGEST_FORM {
-            return None;
+            return self.add_terms(w, a, b);
         }
         self.hessian.resize(self.m * self.m, Interval::ZERO);
         for &(i, u) in a {
@@ -520,9 +524,26 @@ impl QuadraticForm {
         Some(())
     }
 
+    fn add_terms(&mut self, w: Interval, a: &[(usize, Interval)], b: &[(usize, Interval)]) -> Option<()> {
+        if self.terms.len() + a.len() * b.len() > SPARSE_ENTRIES {
+            return None;
+        }
+        for &(i, u) in a {
+            let scaled = w * u;
+            for &(j, v) in b {
+                let term = scaled * v;
+                self.terms.push((i.max(j), i.min(j), if i == j { term + term } else { term }));
+            }
+        }
+        Some(())
+    }
+
     /// σ with every symmetric matrix in the form minus σ I positive semidefinite.
     fn modulus(mut self) -> Option<f64> {
         let m = self.m;
+        if !self.terms.is_empty() {
+            return self.sparse_modulus();
+        }
         if self.hessian.is_empty() {
             return self.diagonal_modulus();
         }
@@ -554,6 +575,54 @@ impl QuadraticForm {
         None
     }
 
+    /// The same for a sparse form, by factorisations L D Lᵀ without pivoting: with D positive the error bound is that of
+    /// Cholesky's, for |L| D |Lᵀ| has entries of at most the same size.
+    fn sparse_modulus(mut self) -> Option<f64> {
+        let m = self.m;
+        self.terms.extend(self.diagonal.iter().enumerate().map(|(i, d)| (i, i, *d)));
+        self.terms.sort_by_key(|&(i, j, _)| (i, j));
+        let mut sums: Vec<(usize, usize, Interval)> = Vec::new();
+        for &(i, j, term) in &self.terms {
+            match sums.last_mut() {
+                Some(last) if (last.0, last.1) == (i, j) => last.2 = last.2 + term,
+                _ => sums.push((i, j, term)),
+            }
+        }
+        if !sums.iter().all(|(.., h)| h.is_bounded()) {
+            return None;
+        }
+        let (mut radii, mut trace, mut largest) = (vec![0.0; m], 0.0, 0.0f64);
+        for &(i, j, h) in &sums {
+            radii[i] += h.width();
+            if i == j {
+                trace += h.mid().abs();
+                largest = largest.max(h.mid());
+            } else {
+                radii[j] += h.width();
+            }
+        }
+        if largest == 0.0 && !self.mixed {
+            return Some(0.0);
+        }
+        let safety = 2.0 * safety(m, radii.into_iter().fold(0.0, f64::max), trace);
+        let triplets: Vec<_> = sums.iter().map(|&(i, j, h)| (i, j, h.mid())).collect();
+        let middle = Csr::from_triplets(m, m, &triplets)?;
+        let mut factor = SparseLdlt::new(&middle).ok().filter(|factor| factor.stored() <= FACTOR_ENTRIES)?;
+        let mut shifted = middle.clone();
+        let ends: Vec<usize> = middle.starts()[1..].iter().map(|end| end - 1).collect();
+        for modulus in [0.1, 1e-2, 1e-4, 1e-6].map(|part| part * largest).into_iter().chain([0.0, -safety]) {
+            if modulus == 0.0 && !self.mixed {
+                return Some(0.0);
+            }
+            let shift = (modulus + safety).next_up();
+            ends.iter().for_each(|&k| shifted.values_mut()[k] = (middle.values()[k] - shift).next_down());
+            if factor.factor(&shifted).is_ok_and(|inertia| inertia.positive == m) {
+                return Some(modulus);
+            }
+        }
+        None
+    }
+
     /// The same where the form is diagonal: its least entry. Slightly negative by rounding is still a bound; more than
     /// that is a form that is not convex, of which duality does not speak.
     fn diagonal_modulus(&self) -> Option<f64> {
@@ -572,15 +641,20 @@ impl QuadraticForm {
     /// the widths' row sums and one rounding of each diagonal entry. Doubled, so that its own rounding does not matter.
     fn safety(&self, middle: &Dense) -> f64 {
         let m = self.m;
-        let unit = f64::EPSILON;
         let (mut radius, mut trace) = (0.0_f64, 0.0_f64);
         for i in 0..m {
             let row = &self.hessian[i * m..(i + 1) * m];
             radius = radius.max(row.iter().map(|h| h.width()).sum());
             trace += middle[(i, i)].abs();
         }
-        2.0 * (radius + (m as f64 + 4.0) * unit * trace * 1.01 + 2.0 * unit * trace) + 1e-290
+        safety(m, radius, trace)
     }
+}
+
+/// The safety of m variables with these widths' row sums and trace.
+fn safety(m: usize, radius: f64, trace: f64) -> f64 {
+    let unit = f64::EPSILON;
+    2.0 * (radius + (m as f64 + 4.0) * unit * trace * 1.01 + 2.0 * unit * trace) + 1e-290
 }
 
 /// For every root of the problem's program: whether it is affine in y, whatever x in the domain.

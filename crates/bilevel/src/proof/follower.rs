@@ -272,7 +272,7 @@ impl Formulas {
     /// Adds an answer of the existence tier where a strictly feasible one is missing.
     fn with_existence(&self, x: &[f64], mut proof: FollowerProof) -> FollowerProof {
         if let (None, Some(within), false) = (&proof.bound.strict, &proof.bound.within, proof.empty)
-            && self.m <= SMALL
+            && (self.m <= SMALL || proof.by_duality && self.m <= LARGE)
         {
             let task = self.follower_task(x, Some(self.follower.objective), 0.0);
             proof.existing = exists_near(&task, &within.point);

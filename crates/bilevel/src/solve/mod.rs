@@ -6,6 +6,7 @@
 //! presolve/      the problem in the units that methods work in, and the way back
 //! pieces.rs      convex quadratic followers, through the pieces of their answers
 //! portfolio.rs   the starts: where from, with which schedule and value model
+//! overlook.rs    some boxes of branch and bound over the whole region, for better points than the runs'
 //! models.rs      the value models: which apply, and how each is made
 //! consistency.rs gradient consistency of the model of v at a point
 //! region.rs      where the leader's variables can lie
@@ -13,6 +14,7 @@
 //! at.rs          ValuesAt: v, S and both hyper-objectives at one x
 //! proved.rs      their proved bounds
 //! select.rs      the best candidate that an independent check accepts, and its certificate
+//! select/rays.rs whether F falls on the way to infinity
 //! hyper/         methods on phi: pessimistic leaders, followers with a tolerance
 //! global.rs      a proved bound over all bilevel-feasible points, in turns with the search
 //! verify.rs      the same certificate for a point from anywhere
@@ -26,6 +28,7 @@ mod global;
 mod hyper;
 mod models;
 mod options;
+mod overlook;
 mod pieces;
 mod portfolio;
 mod presolve;
@@ -42,7 +45,11 @@ pub use hyper::is_default as phi_is_default;
 pub use options::{METHODS, Options};
 pub use verify::{Claims, PointError};
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
+
+use bilevel_linalg::stop::{self, Stop};
 
 use crate::evaluate;
 use crate::lower::{LowerStatus, Meter};
@@ -50,6 +57,7 @@ use crate::observe::{Observer, Silent, Stage};
 use crate::problem::{Failures, Problem};
 use crate::solution::{Certificate, Multipliers, Solution, Status, Work};
 use crate::upper::{Candidate, Run};
+use overlook::{Region, Sight};
 use pieces::Searched;
 use portfolio::{Round, Start};
 use presolve::{InUserUnits, Presolved};
@@ -64,7 +72,8 @@ impl Problem {
     pub fn solve_observed(&self, options: &Options, observer: &dyn Observer) -> Solution {
         let clock = Instant::now();
         let watch = Watch { observer, deadline: options.time_limit.and_then(|limit| clock.checked_add(limit)) };
-        let mut solution = solve(self, options, &watch);
+        let stop = Stop::new(observer.flag(), watch.deadline);
+        let mut solution = stop::within(stop, || solve(self, options, &watch));
         if solution.status == Status::Interrupted && watch.late() && !observer.interrupted() {
             // To a method the deadline and the user look the same.
             solution.status = Status::TimeLimit;
@@ -95,6 +104,10 @@ impl Observer for Watch<'_> {
     fn interrupted(&self) -> bool {
         self.late() || self.observer.interrupted()
     }
+
+    fn flag(&self) -> Option<Arc<AtomicBool>> {
+        self.observer.flag()
+    }
 }
 
 fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solution {
@@ -112,7 +125,7 @@ fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solution {
     let failures = Failures::default();
     let pieces = pieces::search(&presolved, &analysis, options, watch);
     if let Some(solution) = by_pieces(parts, options, watch, &failures, &pieces)
-        && (solution.status.is_success() || !undecided)
+        && (solution.status.is_success() || !undecided || watch.interrupted())
     {
         return solution;
     }
@@ -174,6 +187,11 @@ fn by_value_function(
 const TWICE: u64 = 2;
 const LEAST: u64 = 2_000;
 
+/// Boxes of a look over the whole region, and where the runs leave doubt; better points gone on from, at most.
+const BOXES: usize = 200;
+const MORE_BOXES: usize = 1_000;
+const LOOKS: usize = 4;
+
 /// The rounds of starts over one problem.
 struct Rounds<'a> {
     presolved: &'a Presolved<'a>,
@@ -204,14 +222,75 @@ impl Rounds<'_> {
             solution.message = format!("{text}; the point shown is the best that was found");
             return Ok((solution, false));
         }
+        let again = || options.starts > 1 && !pieces.complete && !watch.interrupted() && failures.first().is_none();
+        let doubtful = again() && portfolio::doubtful(presolved, analysis, &solution, &runs);
+        if again() && self.overlook(doubtful, screened, &mut runs, &mut solution) {
+            return Ok((solution, false));
+        }
         let used = solution.work.lower_solves;
         let left = options.budget.saturating_sub(used).min(TWICE * used.max(LEAST));
-        let again = options.starts > 1 && !watch.interrupted() && failures.first().is_none();
-        if again && left > 0 && portfolio::doubtful(presolved, analysis, &solution, &runs) {
+        if doubtful && left > 0 && again() {
             screened += self.round(Round::Second(options.starts), left, &mut runs)?;
             solution = self.select(&runs, screened);
         }
         Ok((solution, false))
+    }
+
+    /// Looks over the whole region for better points, and goes on from those; whether it comes to an end with a solution.
+    fn overlook(&self, doubtful: bool, screened: u64, runs: &mut Vec<Run>, solution: &mut Solution) -> bool {
+        let Self { presolved, analysis, options, watch, failures, .. } = *self;
+        if options.method.is_some() || options.global {
+            return false;
+        }
+        let Some(region) = Region::of(presolved, analysis) else { return false };
+        let boxes = if doubtful { MORE_BOXES } else { BOXES };
+        for follower_gap in overlook::FOLLOWER_GAPS {
+            let Some(mut search) = region.search(solution, follower_gap, failures) else { return false };
+            for _ in 0..LOOKS {
+                let found = match region.look(&mut search, region.value(solution, failures), boxes, watch) {
+                    Sight::Nothing => return solution.status == Status::Solved,
+                    Sight::Open => return false,
+                    Sight::Better(x, y) => (x, y),
+                };
+                if !self.go_on_from(&region, found, screened, runs, solution) {
+                    // Better within the gap alone, it seems: with a smaller one, what is better is.
+                    break;
+                }
+                if let Some((x, y)) = region.point(solution) {
+                    search.offer(&x, &y);
+                }
+            }
+        }
+        false
+    }
+
+    /// Goes on from a better point; whether the solution is better then.
+    fn go_on_from(
+        &self,
+        region: &Region<'_>,
+        (x, y): (Vec<f64>, Vec<f64>),
+        screened: u64,
+        runs: &mut Vec<Run>,
+        solution: &mut Solution,
+    ) -> bool {
+        let Self { presolved, analysis, options, watch, failures, .. } = *self;
+        let observer = InUserUnits { observer: watch, way: &presolved.way };
+        let (parts, work) = ((analysis, options), (runs.len(), options.budget / 20));
+        let (problem, before) = (presolved.problem.as_ref(), region.value(solution, failures));
+        let mut run = overlook::run_from(problem, parts, (x.clone(), y.clone()), work, &observer, failures);
+        run.over_budget = false;
+        runs.push(run);
+        *solution = self.select(runs, screened);
+        // Where the run makes nothing of it, the point itself counts, and the one that it is next to.
+        for point in [(x.clone(), y.clone()), (overlook::rounded(&x), y)] {
+            let (x, y) = region.settled(point, failures);
+            let better = Region::is_worse(region.value(solution, failures), region.upper(&x, &y, failures));
+            if let Some(run) = runs.last_mut().filter(|_| better) {
+                run.candidates.push(Candidate { x, y, residual: None, source: "answer" });
+                *solution = self.select(runs, screened);
+            }
+        }
+        Region::is_worse(before, region.value(solution, failures))
     }
 
     /// Runs the starts of a round, within `limit` lower solves; returns those of the screening.
@@ -276,14 +355,15 @@ fn by_pieces(
             break;
         }
     }
-    first.filter(|first| large && first.x.is_some())
+    let last = large || watch.interrupted();
+    first.filter(|first| last && first.x.is_some())
 }
 
 /// Ends of descents that are examined before other methods are asked.
 const ENDS: usize = 3;
 
 /// Quadratic problems with more variables than this are not tried by other methods.
-const LARGE_QUADRATIC: usize = 400;
+const LARGE_QUADRATIC: usize = 200;
 
 /// What an early end, a failing user's function or a follower without answers means for the status.
 fn finish_status(solution: &mut Solution, options: &Options, runs: &[Run], watch: &Watch<'_>, failures: &Failures) {
@@ -292,7 +372,7 @@ fn finish_status(solution: &mut Solution, options: &Options, runs: &[Run], watch
         solution.message = format!("a user's function failed: {message}");
         return;
     }
-    if matches!(solution.status, Status::Solved | Status::Unbounded) {
+    if matches!(solution.status, Status::Solved | Status::Unbounded | Status::NotAttained) {
         return;
     }
     if watch.observer.interrupted() {
@@ -304,7 +384,8 @@ fn finish_status(solution: &mut Solution, options: &Options, runs: &[Run], watch
         solution.message = format!("the time limit of {limit} s was reached; the best point so far");
     } else if runs.iter().any(|run| run.over_budget) {
         solution.status = Status::Budget;
-        solution.message = format!("the budget of {} lower solves was used up; the best point so far", options.budget);
+        let text = "a run used up its share of the budget of";
+        solution.message = format!("{text} {} lower solves; the best point so far", options.budget);
     } else if solution.x.is_none() {
         let (status, message) = no_point(runs);
         solution.status = status;

@@ -73,8 +73,12 @@ fn descents(
         spread = portfolio::spread_over_x(inner, analysis, &first, count - 1, options.seed);
         spread.truncate(count);
     }
+    if quadratic.has_products_alone() {
+        spread = quadratic.promising(&spread, count, &|| watch.interrupted());
+    }
     let observer = InUserUnits { observer: watch, way: &presolved.way };
-    Some(quadratic.search(&spread, options.starts, options.seed, &observer))
+    let sense = inner.leader().sense;
+    Some(quadratic.search(&spread, (options.starts, options.seed), &|value| sense.apply(value), &observer))
 }
 
 /// The search over all pieces.

@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::presolve::Presolved;
-use super::{Analysis, Options, models, region};
+use super::{Analysis, Options, models, overlook, region};
 use crate::certificate::violation;
 use crate::expr::structure::Range;
 use crate::lower::{LowerSolver, LowerStatus, Meter, Pool, PoolSettings, Regulariser};
@@ -122,6 +122,9 @@ fn first_point(problem: &Problem, analysis: &Analysis) -> (Vec<f64>, Vec<f64>) {
 /// Variables of both levels up to which runs are cheap.
 const SMALL: usize = 6;
 
+/// Lower solves of a first round that is not dear.
+const CHEAP: u64 = 3_000;
+
 /// Whether a second round is worth its price, decided by what the first one found: no solution, or a solution that too
 /// few of the runs lead to.
 pub fn doubtful(presolved: &Presolved<'_>, analysis: &Analysis, solution: &Solution, runs: &[Run]) -> bool {
@@ -142,7 +145,11 @@ pub fn doubtful(presolved: &Presolved<'_>, analysis: &Analysis, solution: &Solut
     // The first two start at the same point. Where runs are dear, fewer have to do.
     let easy = analysis.levels.convex || problem.n() == 1;
     let small = problem.n() + problem.m() <= SMALL;
-    let enough = 2 + usize::from(small) + usize::from(!easy);
+    // Beyond a handful of variables agreement is all there is, since no look over the region can be afforded: all runs have
+    // to agree, where they are not dear.
+    let cheap = solution.work.lower_solves <= CHEAP;
+    let large = problem.n() + problem.m() > overlook::VARIABLES && !easy && cheap;
+    let enough = 2 + usize::from(small) + usize::from(!easy) + 3 * usize::from(large);
     agreeing < enough.min(runs.len())
 }
 

@@ -4,7 +4,7 @@
 //! anything.
 
 use bilevel_linalg::Csr;
-use bilevel_linalg::qp::{Qp, QpHessian, QpOptions, solve_qp};
+use bilevel_linalg::qp::{QpHessian, QpOptions, solve_qp};
 
 use crate::expr::structure::Range;
 use crate::nlp::Frame;
@@ -24,16 +24,7 @@ pub fn implied(levels: &Levels, known: &[Range]) -> Vec<Range> {
     let extreme = |j: usize, sign: f64| {
         let mut linear = vec![0.0; width];
         linear[j] = sign;
-        let qp = Qp {
-            hessian: QpHessian::Zero,
-            linear: &linear,
-            lower: &frame.lower,
-            upper: &frame.upper,
-            rows: &frame.rows,
-            row_lower: &frame.row_lower,
-            row_upper: &frame.row_upper,
-            balls: &[],
-        };
+        let qp = frame.quadratic(QpHessian::Zero, &linear);
         let found = solve_qp(&qp, &QpOptions { tolerance: 1e-8, ..QpOptions::default() }).ok()?;
         found.status.is_answer().then(|| found.z[j])
     };
@@ -77,16 +68,7 @@ impl Allowed {
         let frame = &self.frame;
         let mut linear = vec![0.0; frame.lower.len()];
         linear.iter_mut().zip(x.iter().zip(&self.weights)).for_each(|(c, (x, w))| *c = -w * x);
-        let qp = Qp {
-            hessian: QpHessian::Sparse(&self.hessian),
-            linear: &linear,
-            lower: &frame.lower,
-            upper: &frame.upper,
-            rows: &frame.rows,
-            row_lower: &frame.row_lower,
-            row_upper: &frame.row_upper,
-            balls: &[],
-        };
+        let qp = frame.quadratic(QpHessian::Sparse(&self.hessian), &linear);
         match solve_qp(&qp, &QpOptions { tolerance: 1e-8, ..QpOptions::default() }) {
             Ok(found) if found.status.is_answer() => found.z[..x.len()].to_vec(),
             _ => x.to_vec(),

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use bilevel_linalg::{Cholesky, Dense};
+use bilevel_linalg::{Cholesky, Csr, Dense, SparseLdlt};
 
 use super::Range;
 use super::formula::visit;
@@ -23,8 +23,9 @@ pub(super) struct Definite {
     pub negative: bool,
 }
 
-/// Larger matrices are decided by their rows only.
+/// Larger matrices are decided by their rows only, unless their factorisation has at most so many entries.
 const LARGEST: usize = 2000;
+const ENTRIES: usize = 30_000_000;
 
 pub(super) fn definiteness(hessian: &Hessian) -> Definite {
     Definite { positive: is_positive(hessian, |r| r), negative: is_positive(hessian, Range::neg) }
@@ -53,6 +54,7 @@ fn dense_is_positive(a: &Dense, sign: f64) -> bool {
     let sums: Vec<f64> = (0..n).map(|i| a.row(i).iter().map(|v| v.abs()).sum::<f64>() - a[(i, i)].abs()).collect();
     match by_rows(&diagonal, &sums) {
         Some(decided) => decided,
+        None if n > LARGEST => false,
         None => {
             let scale = scaling(&diagonal);
             let entry = |i: usize, j: usize| if i == j { 1.0 } else { sign * a[(i, j)] * scale[i] * scale[j] };
@@ -67,7 +69,7 @@ fn by_rows(diagonal: &[f64], sums: &[f64]) -> Option<bool> {
         return Some(true);
     }
     let hopeless = diagonal.iter().zip(sums).any(|(&d, &s)| !(d > 0.0 || (d == 0.0 && s == 0.0)));
-    (hopeless || diagonal.len() > LARGEST).then_some(false)
+    hopeless.then_some(false)
 }
 
 /// What scales the diagonal to 1: it is positive, or the whole row is zero.
@@ -75,11 +77,9 @@ fn scaling(diagonal: &[f64]) -> Vec<f64> {
     diagonal.iter().map(|&d| if d > 0.0 { 1.0 / d.sqrt() } else { 0.0 }).collect()
 }
 
-/// Whether a matrix with unit diagonal is positive semidefinite. Rounding moves the eigenvalues of a singular matrix by a
-/// few ulps per row.
+/// Whether a matrix with unit diagonal is positive semidefinite.
 fn has_factor(matrix: &Dense) -> bool {
-    let slack = 1e-14 * (matrix.rows() as f64 + 10.0);
-    Cholesky::new().factor(matrix, slack).is_ok()
+    Cholesky::new().factor(matrix, slack(matrix.rows())).is_ok()
 }
 
 fn is_positive(hessian: &Hessian, signed: impl Fn(Range) -> Range) -> bool {
@@ -116,12 +116,36 @@ fn is_positive(hessian: &Hessian, signed: impl Fn(Range) -> Range) -> bool {
         return decided;
     }
     let scale = scaling(&diagonal);
+    off.iter_mut().for_each(|(i, j, v)| *v *= scale[*i] * scale[*j]);
+    if n > SPARSE && off.len() < n * n / 50 {
+        return has_positive_pivots(n, &off);
+    }
+    if n > LARGEST {
+        return false;
+    }
     let mut matrix = Dense::identity(n);
-    for (i, j, middle) in off {
-        matrix[(i, j)] = middle * scale[i] * scale[j];
-        matrix[(j, i)] = matrix[(i, j)];
+    for (i, j, v) in off {
+        (matrix[(i, j)], matrix[(j, i)]) = (v, v);
     }
     has_factor(&matrix)
+}
+
+/// Rounding moves the eigenvalues of a singular matrix by a few ulps per row.
+fn slack(n: usize) -> f64 {
+    1e-14 * (n as f64 + 10.0)
+}
+
+/// From this many rows on a matrix with few entries is factored sparsely.
+const SPARSE: usize = 200;
+
+/// Whether a unit diagonal, and a little, with `off` beside it has a factorisation L D Lᵀ with D positive, which needs no
+/// pivoting to be stable.
+fn has_positive_pivots(n: usize, off: &[(usize, usize, f64)]) -> bool {
+    let mut triplets: Vec<(usize, usize, f64)> = (0..n).map(|i| (i, i, 1.0 + slack(n))).collect();
+    triplets.extend(off.iter().map(|&(i, j, v)| (i.max(j), i.min(j), v)));
+    let Some(matrix) = Csr::from_triplets(n, n, &triplets) else { return false };
+    let factor = SparseLdlt::new(&matrix).ok().filter(|factor| factor.stored() <= ENTRIES);
+    factor.is_some_and(|mut factor| factor.factor(&matrix).is_ok_and(|inertia| inertia.positive == n))
 }
 
 #[cfg(test)]

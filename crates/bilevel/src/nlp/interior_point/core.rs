@@ -264,6 +264,9 @@ impl Core {
                 return Some(End::Interrupted);
             }
         }
+        if bilevel_linalg::stop::asked() {
+            return Some(End::Interrupted);
+        }
         if let Some(goal) = goal
             && goal.met(problem, &self.point.x)
         {

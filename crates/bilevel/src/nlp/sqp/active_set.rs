@@ -107,6 +107,9 @@ impl ActiveSet {
         let limit = 50 + 20 * (self.n + q.rows.rows());
         let mut refined = 0;
         for _ in 0..limit {
+            if bilevel_linalg::stop::asked() {
+                break;
+            }
             let Some(item) = self.most_violated(q) else {
                 if refined < REFINEMENTS {
                     refined += 1;

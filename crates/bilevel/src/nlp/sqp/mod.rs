@@ -191,10 +191,12 @@ impl<'s> Sqp<'s> {
     fn run<'c>(&mut self, problem: &mut Reduced, mut control: Option<&'c mut Control<'c>>) -> End {
         let (mut small, mut fresh) = (0, true);
         loop {
+            if bilevel_linalg::stop::asked() {
+                return End::Interrupted;
+            }
             let linearised = self.direction(problem);
-            if let Some(control) = control.as_mut()
-                && !self.report(problem, *control)
-            {
+            let proceed = control.as_mut().is_none_or(|control| self.report(problem, *control));
+            if !proceed {
                 return End::Interrupted;
             }
             let feasible = match linearised {

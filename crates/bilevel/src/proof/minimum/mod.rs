@@ -329,7 +329,7 @@ impl<'a> Prover<'a> {
                 let ended = if node.lower > self.limits.enough { Ended::Enough } else { Ended::Closed };
                 return self.result(floor, ended, nodes);
             }
-            if nodes >= self.limits.nodes {
+            if nodes >= self.limits.nodes || bilevel_linalg::stop::asked() {
                 return self.result(floor, Ended::Budget, nodes);
             }
             let Some(children) = halves(&node) else {

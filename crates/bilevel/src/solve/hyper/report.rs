@@ -1,5 +1,7 @@
 //! The certificate of a point that a method on phi found, and the status of the run.
 
+use bilevel_linalg::stop;
+
 use super::{Answer, Search};
 use crate::certificate::{BlackBoxSettings, MoreauSettings, black_box, clarke, goldstein, kernel_turns, moreau};
 use crate::hyper::{HyperObjective, HyperPoint};
@@ -50,6 +52,11 @@ pub fn may_jump(problem: &Problem, analysis: &Analysis) -> bool {
 
 /// The answer as a solution.
 pub fn report(search: &Search<'_>, phi: &Penalised<'_>, answer: &Answer, failures: &Failures) -> Solution {
+    let stop = stop::current().later(select::HASTE);
+    stop::within(stop, || described(search, phi, answer, failures))
+}
+
+fn described(search: &Search<'_>, phi: &Penalised<'_>, answer: &Answer, failures: &Failures) -> Solution {
     let (problem, options) = (search.problem, search.options);
     let mut answer = std::borrow::Cow::Borrowed(answer);
     if answer.best.subgradient.is_none() && answer.approach.is_none() {

@@ -21,6 +21,8 @@ mod reduce;
 mod scales;
 
 use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::certificate::FollowerCheck;
 use crate::expr::Expr;
@@ -225,6 +227,10 @@ impl Observer for InUserUnits<'_> {
 
     fn interrupted(&self) -> bool {
         self.observer.interrupted()
+    }
+
+    fn flag(&self) -> Option<Arc<AtomicBool>> {
+        self.observer.flag()
     }
 }
 

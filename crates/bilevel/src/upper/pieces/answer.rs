@@ -135,50 +135,12 @@ impl QuadraticFollower {
         values.enumerate().map(|(item, (&value, &multiplier))| side(value, self.range(item), multiplier)).collect()
     }
 
-    /// Where the items stand, with only so many held that their gradients are independent: of those that touch their
-    /// bounds the ones with the largest multipliers.
+    /// Where the items stand, with only so many held that their gradients are independent.
     fn independent(&self, x: &[f64], answer: &Answer) -> Vec<Side> {
-        let (m, mut activity) = (self.m(), vec![0.0; self.r()]);
+        let mut activity = vec![0.0; self.r()];
         self.rows_x.mul_add(1.0, x, &mut activity);
         self.rows_y.mul_add(1.0, &answer.y, &mut activity);
-        let mut sides = vec![Side::Free; m + self.r()];
-        let mut touching = Vec::new();
-        for (item, &value) in answer.y.iter().chain(&activity).enumerate() {
-            let (low, high) = self.range(item);
-            let multiplier = if item < m { answer.bounds[item] } else { answer.rows[item - m] };
-            let at = |bound: f64| bound.is_finite() && (value - bound).abs() <= TOUCHING * (1.0 + bound.abs());
-            let side = match (at(low), at(high)) {
-                _ if low == high => Side::Equal,
-                (true, true) if multiplier < 0.0 => Side::Upper,
-                (true, _) => Side::Lower,
-                (false, true) => Side::Upper,
-                (false, false) => continue,
-            };
-            let weight = if side == Side::Equal { f64::INFINITY } else { multiplier.abs() };
-            touching.push((weight, item, side));
-        }
-        touching.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let mut basis: Vec<Vec<f64>> = Vec::new();
-        for (_, item, side) in touching {
-            let mut normal = vec![0.0; m];
-            match item.checked_sub(m) {
-                None => normal[item] = 1.0,
-                Some(i) => self.rows_y.row(i).for_each(|(j, v)| normal[j] = v),
-            }
-            let size = dot(&normal, &normal).sqrt();
-            // Twice is enough.
-            for other in basis.iter().chain(&basis) {
-                let part = dot(other, &normal);
-                bilevel_linalg::vector::axpy(-part, other, &mut normal);
-            }
-            let left = dot(&normal, &normal).sqrt();
-            if left > 1e-8 * size {
-                normal.iter_mut().for_each(|v| *v /= left);
-                basis.push(normal);
-                sides[item] = side;
-            }
-        }
-        sides
+        self.basis(&[&answer.y[..], &activity].concat(), &[&answer.bounds[..], &answer.rows].concat())
     }
 
     /// The piece on which the follower's answer at x lies; `None` if there is none, or its system is singular.
@@ -199,9 +161,6 @@ impl QuadraticFollower {
         None
     }
 }
-
-/// Values this near their bounds, relative, touch them.
-const TOUCHING: f64 = 1e-7;
 
 fn side(value: f64, (low, high): (f64, f64), multiplier: f64) -> Side {
     if low == high {

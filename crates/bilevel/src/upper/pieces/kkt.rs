@@ -22,6 +22,8 @@ const REFINEMENTS: usize = 4;
 const REFINED: f64 = 1e-14;
 /// Relative shift of the sparse factorisation, taken away by refinement.
 const SHIFT: f64 = 1e-9;
+/// What refinement may leave of a right side of size 1 for a system that is not singular.
+const REGULAR: f64 = 1e-6;
 /// Systems of at least this order with a definite Q are factored by blocks.
 const BLOCKED: usize = 100;
 /// Systems with fewer entries than this part of all are factored sparsely, beyond this order.
@@ -77,7 +79,23 @@ impl<'a> Kkt<'a> {
         }
         let base = Base::new(follower, &free, &rows, &place)?;
         let order = free.len() + rows.len();
-        Some(Self { follower, held, base, order, place, borders: Vec::new(), schur: Ldlt::new() })
+        let mut kkt = Self { follower, held, base, order, place, borders: Vec::new(), schur: Ldlt::new() };
+        let sound = !matches!(kkt.base, Base::Sparse(_)) || kkt.is_regular();
+        sound.then_some(kkt)
+    }
+
+    /// Whether refinement takes the shift of the sparse factorisation away, for a right side without any pattern: not if
+    /// the system is singular.
+    fn is_regular(&mut self) -> bool {
+        let (m, r) = (self.follower.m(), self.follower.r());
+        let wave = |k: usize| (1.0 + k as f64).sin();
+        let (mut y, mut rows): (Vec<f64>, Vec<f64>) = ((0..m).map(wave).collect(), (m..m + r).map(wave).collect());
+        y.iter_mut().enumerate().filter(|(j, _)| self.held[*j]).for_each(|(_, v)| *v = 0.0);
+        rows.iter_mut().enumerate().filter(|(i, _)| !self.held[m + *i]).for_each(|(_, v)| *v = 0.0);
+        let (right_y, right_rows) = (y.clone(), rows.clone());
+        self.solve(&mut y, &mut rows);
+        let (left_y, left_rows) = self.residual(&right_y, &right_rows, &y, &rows);
+        norm_inf(&left_y).max(norm_inf(&left_rows)) <= REGULAR
     }
 
     /// Whether an item is held.

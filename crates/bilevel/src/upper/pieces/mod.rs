@@ -7,24 +7,39 @@
 //! data.rs       QuadraticFollower, QuadraticLeader: both levels as data, sparse where they are
 //! recognise.rs  from formulas to data
 //! answer.rs     the follower's answer at one x from nothing, and a lower bound of its value
+//! basis.rs      which items are held where too many touch their bounds
+//! perturb.rs    degenerate followers, by small changes of their bounds and costs
 //! kkt.rs        the optimality system on a set of held items: factored once, bordered by exchanges
 //! piece.rs      Piece: y and multipliers as functions of x, and what an exchange does to them
 //! extend.rs     Extended: the leader picks among several answers
 //! reduced.rs    the step on a face of a piece
 //! descent.rs    Descent: the method
+//! guard.rs      what it holds with equality
+//! path.rs       its run along a direction through the pieces
+//! crossing.rs   the Hessian of φ, and an exchange's change of it
+//! adjoint.rs    multipliers of the follower's optimality system
 //! linear.rs     linear followers, whose answer jumps: two programmes in turn
-//! programmes.rs any follower, degenerate ones too: the same with the multipliers among the unknowns
+//! programmes.rs  any follower by programmes with the multipliers among the unknowns, where no descent gets anywhere
+//! multipliers.rs the follower's multipliers where its answer is degenerate
 //! residual.rs   strong stationarity of a point, from the data alone
+//! starts.rs     where they begin when F has products of variables alone
 //! run.rs        one descent, from any x
-//! starts.rs     where descents start: descents from several starts, and from where the best one ended
+//! tour.rs       descents from several starts, the later ones near the best end
 //! ```
 
+mod adjoint;
 mod answer;
+mod basis;
+mod crossing;
 mod data;
 mod descent;
 mod extend;
+mod guard;
 mod kkt;
 mod linear;
+mod multipliers;
+mod path;
+mod perturb;
 mod piece;
 mod programmes;
 mod recognise;
@@ -34,6 +49,7 @@ mod run;
 mod starts;
 #[cfg(test)]
 mod tests;
+mod tour;
 
 pub use answer::Answer;
 pub use data::{Coefficients, QuadraticFollower, QuadraticLeader};

@@ -18,6 +18,13 @@ pub enum Side {
     Equal,
 }
 
+impl Side {
+    /// The sign of the way off this side: −1 off an upper bound, else 1.
+    pub fn inward(self) -> f64 {
+        if self == Side::Upper { -1.0 } else { 1.0 }
+    }
+}
+
 /// How y and the multipliers move with x along a direction.
 pub struct Motion {
     pub y: Vec<f64>,

@@ -1,8 +1,10 @@
 //! The equality-constrained quadratic programme in x on one piece, with the guards held:
 //!
 //! ```text
-//! min over d of gᵀd + ½ dᵀR d   subject to  a_kᵀd = 0 for every guard,  d_j = 0 at held bounds
+//! min over d of gᵀd + ½ dᵀR d   subject to  a_kᵀd = b_k for every guard,  d_j = 0 at held bounds
 //! ```
+//!
+//! (b = 0 but where a guard has yet to be met)
 //!
 //! by one factorisation of [R + δI, Aᵀ; A, 0], δ raised until the inertia is that of a minimiser.
 
@@ -23,7 +25,13 @@ const FIRST_SHIFT: f64 = 1e-10;
 const RAISES: usize = 16;
 
 /// Solves it; `None` if the guards' normals are dependent.
-pub fn step(hessian: &Dense, gradient: &[f64], guards: &[&[f64]], held: &[bool]) -> Option<Step> {
+pub fn step(
+    hessian: &Dense,
+    gradient: &[f64],
+    guards: &[&[f64]],
+    held: &[bool],
+    missing: Option<&[f64]>,
+) -> Option<Step> {
     let n = gradient.len();
     let free: Vec<usize> = (0..n).filter(|&j| !held[j]).collect();
     let (count, order) = (free.len(), free.len() + guards.len());
@@ -43,7 +51,7 @@ pub fn step(hessian: &Dense, gradient: &[f64], guards: &[&[f64]], held: &[bool])
         (0..count).for_each(|a| matrix[(a, a)] += shift - last);
         let inertia = factor.factor(&matrix).ok()?;
         if inertia.negative == guards.len() && inertia.zero == 0 {
-            return Some(read(&factor, &matrix, (hessian, gradient), guards, (&free, held)));
+            return Some(read(&factor, &matrix, (hessian, gradient), guards, (&free, held), missing));
         }
         if inertia.negative + inertia.zero > guards.len() && raise + 1 == RAISES {
             return None;
@@ -60,10 +68,14 @@ fn read(
     (hessian, gradient): (&Dense, &[f64]),
     guards: &[&[f64]],
     (free, held): (&[usize], &[bool]),
+    missing: Option<&[f64]>,
 ) -> Step {
     let n = gradient.len();
     let mut right: Vec<f64> = free.iter().map(|&j| -gradient[j]).collect();
-    right.resize(matrix.rows(), 0.0);
+    match missing {
+        Some(missing) => right.extend_from_slice(missing),
+        None => right.resize(matrix.rows(), 0.0),
+    }
     let mut work = vec![0.0; 2 * right.len()];
     let mut d = vec![0.0; n];
     let mut multipliers = vec![0.0; guards.len()];

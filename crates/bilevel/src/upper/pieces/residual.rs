@@ -15,7 +15,7 @@ use bilevel_linalg::qp::{Qp, QpHessian, QpOptions, solve_qp};
 use bilevel_linalg::vector::{axpy, norm_inf};
 use bilevel_linalg::{Csr, Dense};
 
-use super::descent::{Guard, Kind};
+use super::guard::{Guard, Kind};
 use super::piece::{Piece, Side};
 use super::{Descent, QuadraticFollower, QuadraticProblem, reduced};
 use crate::nlp::Normals;
@@ -48,10 +48,29 @@ impl QuadraticProblem {
         }
         let size = 1.0 + norm_inf(y);
         let same = |piece: &Piece<'_>| y.iter().zip(&piece.y).all(|(a, b)| (a - b).abs() <= ACTIVE * size);
-        match self.follower.piece(x).filter(same).and_then(|piece| self.on_piece(x, piece)) {
+        let piece = self.follower.any_piece(x).filter(same);
+        let multipliers = piece.as_ref().map(|piece| (piece.rows.clone(), piece.bounds.clone()));
+        match piece.and_then(|piece| self.on_piece(x, piece)) {
             Some(found) if found.residual <= ACTIVE => Some(found),
-            other => self.by_programme(x, y).or(other),
+            other => self.by_multipliers(x, y, multipliers).or(other),
         }
+    }
+
+    /// The least residual over the follower's multipliers that are known: those in the middle of all, and those of a piece.
+    fn by_multipliers(
+        &self,
+        x: &[f64],
+        y: &[f64],
+        of_piece: Option<(Vec<f64>, Vec<f64>)>,
+    ) -> Option<StrongStationarity> {
+        let answer = self.follower.answer(x).filter(|answer| answer.status.is_answer())?;
+        let cleaned = self.follower.cleaned(x, y, &answer.rows, &answer.bounds);
+        let central = self.by_programme(x, y, cleaned.unwrap_or((answer.rows, answer.bounds)));
+        if central.as_ref().is_some_and(|found| found.residual <= ACTIVE) {
+            return central;
+        }
+        let other = of_piece.and_then(|multipliers| self.by_programme(x, y, multipliers));
+        [central, other].into_iter().flatten().min_by(|a, b| a.residual.total_cmp(&b.residual))
     }
 
     /// The residual on the piece of a fresh answer.
@@ -60,7 +79,7 @@ impl QuadraticProblem {
         let mut descent = Descent::with_hessian(&self.leader, piece, Dense::identity(n));
         descent.guard_all(ACTIVE)?;
         let normals: Vec<&[f64]> = descent.guards.iter().map(|guard| guard.normal.as_slice()).collect();
-        let step = reduced::step(&descent.hessian, &descent.gradient, &normals, &descent.held);
+        let step = reduced::step(&descent.hessian, &descent.gradient, &normals, &descent.held, None);
         let scale = 1.0 + norm_inf(&descent.gradient);
         let plain = step.map(|step| (step.guards, step.bounds)).filter(|(guards, bounds)| {
             let right = descent.guards.iter().zip(guards).all(|(g, nu)| g.sign * nu >= -WRONG * scale);
@@ -75,11 +94,15 @@ impl QuadraticProblem {
 
 impl QuadraticProblem {
     /// The least squares of the whole system over all multipliers with their signs: a convex quadratic programme in
-    /// (p, q, ν, and what is left of the two equations).
-    fn by_programme(&self, x: &[f64], y: &[f64]) -> Option<StrongStationarity> {
+    /// (p, q, ν, and what is left of the two equations). The follower's multipliers are given.
+    fn by_programme(
+        &self,
+        x: &[f64],
+        y: &[f64],
+        (of_rows, of_bounds): (Vec<f64>, Vec<f64>),
+    ) -> Option<StrongStationarity> {
         let (leader, follower) = (&self.leader, &self.follower);
         let (n, m, r) = (x.len(), follower.m(), follower.r());
-        let answer = follower.answer(x).filter(|answer| answer.status.is_answer())?;
         let gradient = leader.evaluate(&[x, y].concat()).1;
         let mut activity = vec![0.0; r];
         follower.rows_x.mul_add(1.0, x, &mut activity);
@@ -91,12 +114,11 @@ impl QuadraticProblem {
             follower.cross.for_row(j, |k, v| columns.entries.push((k, column, v)));
             follower.hessian.for_row(j, |k, v| columns.entries.push((n + k, column, v)));
         }
-        let sizes = (1.0 + norm_inf(&answer.bounds), 1.0 + norm_inf(&answer.rows));
+        let sizes = (1.0 + norm_inf(&of_bounds), 1.0 + norm_inf(&of_rows));
         for (item, &value) in y.iter().chain(&activity).enumerate() {
             let (low, high) = follower.range(item);
             let at = touched(value, low, high, ACTIVE);
-            let (multiplier, size) =
-                if item < m { (answer.bounds[item], sizes.0) } else { (answer.rows[item - m], sizes.1) };
+            let (multiplier, size) = if item < m { (of_bounds[item], sizes.0) } else { (of_rows[item - m], sizes.1) };
             let strictly = multiplier.abs() > ACTIVE * size;
             let range = match at {
                 None if !strictly => continue,
@@ -119,7 +141,7 @@ impl QuadraticProblem {
         }
         self.leader_columns(x, y, &mut columns);
         let residual = columns.least(&gradient, follower, &rows)?;
-        Some(StrongStationarity { residual, rows: answer.rows, bounds: answer.bounds })
+        Some(StrongStationarity { residual, rows: of_rows, bounds: of_bounds })
     }
 
     fn leader_columns(&self, x: &[f64], y: &[f64], columns: &mut Columns) {
@@ -234,7 +256,7 @@ impl Descent<'_> {
             };
             if let Some(touched) = touched {
                 let response = self.piece.response(item);
-                let sign = if touched == Side::Upper { -1.0 } else { 1.0 };
+                let sign = touched.inward();
                 if !bilevel_linalg::vector::all_finite(&response.normal) {
                     return None;
                 }
@@ -302,7 +324,7 @@ impl Descent<'_> {
                 }
                 Kind::Kink(item, touched) => {
                     both[item] = true;
-                    let sign = if touched == Side::Upper { -1.0 } else { 1.0 };
+                    let sign = touched.inward();
                     worst = worst.max(-sign * adjoint.other(follower, &self.piece, item));
                     if item < m && self.piece.sides[item] == Side::Free {
                         by_y[item] -= nu;

@@ -1,192 +1,55 @@
-//! Where descents start: a descent ends at the stationary point of its basin, so several are made, the later ones from
-//! where the best one ended.
-//!
-//! ```text
-//! first          the user's point, or the middle of X
-//! relaxation     x of min F(x, y) over the constraints of both levels, the follower's optimality left aside
-//! spread         points all over X
-//! neighbours     part of the way from the best point known to a point of the spread
-//! ```
-//!
-//! The last are what iterated local search is made of (Lourenço, Martin & Stützle, "Iterated local search", 2003): basins
-//! of low value lie near each other.
+//! Where descents begin when F is no convex function of (x, y): a toll that is too high earns nothing, and nothing tells
+//! the descent to lower it.
 
-use bilevel_linalg::qp::{Qp, QpHessian, QpOptions, solve_qp};
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use super::QuadraticProblem;
 
-use super::data::Coefficients;
-use super::{Ended, QuadraticProblem};
-use crate::observe::{Observer, Stage};
-use crate::upper::{Candidate, Run};
-
-/// Work of all descents for each start that is wanted, in squares of the order of the follower's system: what the first
-/// leaves of it goes to further ones.
-const WORK: f64 = 22_000.0;
-/// What an answer from nothing costs, times the order, and what a step or an exchange costs.
-const ANSWER: f64 = 5.0;
-const STEP: f64 = 60.0;
-/// Starts that are wanted, times the order: one for the largest problems.
-const ORDER: usize = 1_100;
-/// So many times what is wanted at most, for the smallest problems.
-const CHEAP: usize = 14;
-/// Steps of the first descent at most.
-const STEPS: usize = 20_000;
-/// One start out of so many is a point of the spread, the others lie near the best.
-const AFAR: usize = 3;
-/// The part of the variables in which a neighbour differs from the best, at least and at most.
-const PART: (f64, f64) = (0.1, 0.4);
-/// Violations of the leader's constraints below this, relative, are none.
-const VIOLATED: f64 = 1e-8;
-/// Ends whose values differ by less than this, relative, are one.
-const SAME: f64 = 1e-9;
-/// Ends kept, best first.
-const KEPT: usize = 6;
-
-/// Where a descent ended.
-struct End {
-    x: Vec<f64>,
-    y: Vec<f64>,
-    /// Whether the leader's constraints are violated.
-    violated: bool,
-    value: f64,
-}
-
-/// Descents and what they found.
-struct Tour<'a> {
-    problem: &'a QuadraticProblem,
-    observer: &'a dyn Observer,
-    ends: Vec<End>,
-    made: usize,
-    /// In squares of the order.
-    work: f64,
-    run: Run,
-}
+/// Points between the bounds of x, all its entries alike.
+const BETWEEN: [f64; 5] = [0.0, 0.125, 0.25, 0.5, 1.0];
 
 impl QuadraticProblem {
-    /// How many starts may be worth their work: more than wanted for the smallest problems, one for the largest.
-    pub fn starts(&self, wanted: usize) -> usize {
-        let most = if wanted > 1 { CHEAP * wanted } else { 1 };
-        (wanted * ORDER / self.order().max(1)).clamp(1, most)
+    /// Whether F is certainly not convex: a variable appears in products with others only.
+    pub fn has_products_alone(&self) -> bool {
+        let hessian = &self.leader.hessian;
+        (0..hessian.rows()).any(|i| {
+            let mut crossed = false;
+            hessian.for_row(i, |j, v| crossed |= j != i && v != 0.0);
+            crossed && hessian.entry(i, i) == 0.0
+        })
     }
 
-    /// The order of the follower's system and the leader's together.
-    fn order(&self) -> usize {
-        self.follower.m() + self.follower.r().min(self.follower.m()) + self.n
-    }
-
-    /// Descents from at most as many starts as there are points in `spread`, the first of which is the first start, within
-    /// the work that `wanted` starts are worth.
-    pub fn search(&self, spread: &[Vec<f64>], wanted: usize, seed: u64, observer: &dyn Observer) -> Run {
-        let mut tour = Tour { problem: self, observer, ends: Vec::new(), made: 0, work: 0.0, run: Run::default() };
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let most = WORK * wanted as f64;
-        for (k, point) in spread.iter().enumerate() {
-            let average = tour.work / tour.made.max(1) as f64;
-            if observer.interrupted() || (k > 0 && tour.work + average > most) {
+    /// Of these points and some between the bounds of x the `count` with the least F, the leader's rows first.
+    pub fn promising(&self, points: &[Vec<f64>], count: usize, stop: &dyn Fn() -> bool) -> Vec<Vec<f64>> {
+        let (lower, upper) = (&self.leader.lower[..self.n], &self.leader.upper[..self.n]);
+        let mut all = points.to_vec();
+        if lower.iter().chain(upper).all(|bound| bound.is_finite()) {
+            let between = |t: &f64| lower.iter().zip(upper).map(|(l, u)| l + t * (u - l)).collect();
+            all.extend(BETWEEN.iter().map(between));
+        }
+        let mut ranked: Vec<((f64, f64), Vec<f64>)> = Vec::new();
+        for x in all {
+            if stop() {
                 break;
             }
-            let start = match (k, tour.ends.first()) {
-                (1, _) => self.relaxed().unwrap_or_else(|| point.clone()),
-                (2.., Some(best)) if k % AFAR != 0 => {
-                    let part = rng.random_range(PART.0..PART.1);
-                    let mut mixed = |(a, b): (&f64, &f64)| if rng.random_range(0.0..1.0) < part { *b } else { *a };
-                    best.x.iter().zip(point).map(&mut mixed).collect()
-                }
-                _ => point.clone(),
-            };
-            let steps = if k == 0 { STEPS } else { ((most - tour.work) / STEP).max(0.0) as usize };
-            tour.descend(&start, steps.min(STEPS));
-        }
-        let Tour { ends, mut run, .. } = tour;
-        let candidate = |end: End| Candidate { x: end.x, y: end.y, residual: None, source: "pieces" };
-        run.candidates = ends.into_iter().map(candidate).collect();
-        run
-    }
-
-    /// x of the least F over the constraints of both levels, where a programme finds it.
-    fn relaxed(&self) -> Option<Vec<f64>> {
-        let (leader, follower) = (&self.leader, &self.follower);
-        let mut triplets = Vec::new();
-        let n = leader.lower.len();
-        for (first, x, y) in
-            [(0, &leader.rows_x, &leader.rows_y), (leader.row_lower.len(), &follower.rows_x, &follower.rows_y)]
-        {
-            for i in 0..x.rows() {
-                triplets.extend(x.row(i).map(|(j, v)| (first + i, j, v)));
-                triplets.extend(y.row(i).map(|(j, v)| (first + i, n + j, v)));
+            if let Some(key) = self.merit(&x) {
+                ranked.push((key, x));
             }
         }
-        let rows =
-            bilevel_linalg::Csr::from_triplets(leader.row_lower.len() + follower.r(), n + follower.m(), &triplets)?;
-        let join = |a: &[f64], b: &[f64]| [a, b].concat();
-        let qp = Qp {
-            hessian: match &leader.hessian {
-                Coefficients::Dense(h) => QpHessian::Dense(h),
-                Coefficients::Sparse(h) if h.stored() == 0 => QpHessian::Zero,
-                Coefficients::Sparse(h) => QpHessian::Sparse(h),
-            },
-            linear: &leader.linear,
-            lower: &join(&leader.lower, &follower.lower),
-            upper: &join(&leader.upper, &follower.upper),
-            rows: &rows,
-            row_lower: &join(&leader.row_lower, &follower.row_lower),
-            row_upper: &join(&leader.row_upper, &follower.row_upper),
-            balls: &[],
-        };
-        let options = QpOptions { polish: false, tolerance: 1e-6, dense_from: 0, ..QpOptions::default() };
-        let found = solve_qp(&qp, &options).ok().filter(|found| found.status.is_answer())?;
-        Some(found.z[..n].to_vec())
+        ranked.sort_by(|a, b| a.0.partial_cmp(&b.0).unwrap_or(std::cmp::Ordering::Equal));
+        ranked.dedup_by(|a, b| a.0 == b.0);
+        ranked.truncate(count.max(1));
+        if ranked.is_empty() { points.to_vec() } else { ranked.into_iter().map(|(_, x)| x).collect() }
     }
 
-    /// Whether the leader's constraints are violated.
-    fn violates(&self, x: &[f64], y: &[f64]) -> bool {
+    /// The violation of the leader's rows at the follower's answer at x, and F there.
+    fn merit(&self, x: &[f64]) -> Option<(f64, f64)> {
+        let x = self.start(x);
+        let answer = self.follower.answer(&x).filter(|answer| answer.status.is_answer())?;
         let leader = &self.leader;
-        let outside = |value: f64, low: f64, high: f64| {
-            let by = (low - value).max(value - high);
-            by.is_nan() || by > VIOLATED * (1.0 + value.abs())
+        let outside = |i: usize| {
+            let value = leader.rows_x.row_dot(i, &x) + leader.rows_y.row_dot(i, &answer.y);
+            (leader.row_lower[i] - value).max(value - leader.row_upper[i])
         };
-        let rows = (0..leader.row_lower.len()).any(|i| {
-            let value = leader.rows_x.row_dot(i, x) + leader.rows_y.row_dot(i, y);
-            outside(value, leader.row_lower[i], leader.row_upper[i])
-        });
-        rows || (0..self.n).any(|j| outside(x[j], leader.lower[j], leader.upper[j]))
-    }
-}
-
-impl Tour<'_> {
-    /// A descent from x of at most so many steps.
-    fn descend(&mut self, x: &[f64], steps: usize) {
-        let problem = self.problem;
-        let number = self.made;
-        self.made += 1;
-        let before = self.run.lower_solves + self.run.upper_evaluations;
-        let found = problem.descend(x, steps, &mut self.run, self.observer);
-        let moves = self.run.lower_solves + self.run.upper_evaluations - before;
-        self.work += ANSWER * problem.order() as f64 + STEP * moves as f64;
-        self.run.lower_solves += 1;
-        let Some((x, y, ended)) = found else { return };
-        self.run.unbounded |= ended == Ended::Unbounded;
-        let columns = problem.leader.lower.len();
-        let value = problem.leader.evaluate(&[&x[..columns], &y[..problem.follower.m()]].concat()).0;
-        let violated = problem.violates(&x[..columns], &y[..problem.follower.m()]);
-        self.observer.stage(&Stage {
-            start: number,
-            iteration: 0,
-            step: "pieces",
-            mu: 0.0,
-            upper: f64::NAN,
-            gap: 0.0,
-            residual: f64::NAN,
-            lower_solves: self.run.lower_solves,
-        });
-        let (x, y) = (x[..problem.n].to_vec(), y[..problem.y].to_vec());
-        let again = |end: &End| (end.value - value).abs() <= SAME * (1.0 + value.abs());
-        if self.ends.iter().any(|end| end.violated == violated && again(end)) {
-            return;
-        }
-        self.ends.push(End { x, y, violated, value });
-        self.ends.sort_by(|a, b| a.violated.cmp(&b.violated).then(a.value.total_cmp(&b.value)));
-        self.ends.truncate(KEPT);
+        let violation = (0..leader.row_lower.len()).map(outside).fold(1e-6, f64::max);
+        Some((violation, leader.evaluate(&[&x[..], &answer.y].concat()).0))
     }
 }
