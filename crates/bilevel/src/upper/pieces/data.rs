@@ -108,6 +108,14 @@ impl QuadraticFollower {
         self.linear.len()
     }
 
+    /// Whether f is linear in y.
+    pub fn is_flat(&self) -> bool {
+        match &self.hessian {
+            Coefficients::Dense(q) => q.norm_max() == 0.0,
+            Coefficients::Sparse(q) => q.values().iter().all(|v| *v == 0.0),
+        }
+    }
+
     /// Number of rows.
     pub fn r(&self) -> usize {
         self.row_lower.len()

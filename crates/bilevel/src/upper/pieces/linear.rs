@@ -17,7 +17,6 @@ use bilevel_linalg::Csr;
 use bilevel_linalg::qp::{Qp, QpHessian, QpOptions, QpSolution, solve_qp};
 use bilevel_linalg::vector::{axpy, norm_inf};
 
-use super::data::Coefficients;
 use super::{QuadraticProblem, StrongStationarity};
 
 /// Turns at most.
@@ -41,12 +40,7 @@ pub struct LinearPoint {
 impl QuadraticProblem {
     /// Whether the follower is of this kind.
     pub fn is_linear(&self) -> bool {
-        let none = |a: &Csr| a.values().iter().all(|v| *v == 0.0);
-        let flat = match &self.follower.hessian {
-            Coefficients::Dense(q) => q.norm_max() == 0.0,
-            Coefficients::Sparse(q) => none(q),
-        };
-        flat && none(&self.follower.rows_x)
+        self.follower.is_flat() && self.follower.rows_x.values().iter().all(|v| *v == 0.0)
     }
 
     /// Steps in turn from the follower's answer at x; `None` if there is none, or the leader cannot be satisfied from

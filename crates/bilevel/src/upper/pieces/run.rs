@@ -19,6 +19,8 @@ const VIOLATED: f64 = 1e-9;
 /// Descents on degenerate followers with other changes, while F falls by this, relative.
 const ROUNDS: u64 = 5;
 const BETTER: f64 = 1e-7;
+/// Linear followers are searched by programmes first while these have at most so many variables.
+const FIRST: usize = 2_000;
 /// Arithmetic between two reports of a descent.
 const REPORTED: u64 = 50_000_000;
 
@@ -131,6 +133,13 @@ impl QuadraticProblem {
             let found = found.or_else(|| self.by_programmes(start, watch));
             return found.or_else(|| self.unfinished(start, watch)).into_iter().collect();
         }
+        // Linear answers jump, and many rows meet in their corners: programmes see past both, while they are small.
+        if self.follower.is_flat() && self.programme_size() <= FIRST {
+            let found = self.by_programmes(start, watch);
+            if found.is_some() || watch.stopped() {
+                return found.or_else(|| self.unfinished(start, watch)).into_iter().collect();
+            }
+        }
         let own = self.regular(start, watch);
         let ended = own.as_ref().is_some_and(|own| own.ended != Ended::Stalled && !own.degenerate);
         if ended || watch.stopped() {
@@ -147,8 +156,13 @@ impl QuadraticProblem {
             };
             other = Some(next);
         }
-        let other = other.or_else(|| self.by_programmes(from, watch)).or_else(|| self.unfinished(start, watch));
-        own.into_iter().chain(other).collect()
+        let settled = |end: &Option<Found>| end.as_ref().is_some_and(|end| end.ended != Ended::Stalled);
+        let last = if settled(&other) || watch.stopped() { None } else { self.by_programmes(from, watch) };
+        let mut found: Vec<Found> = own.into_iter().chain(other).chain(last).collect();
+        if found.is_empty() {
+            found.extend(self.unfinished(start, watch));
+        }
+        found
     }
 
     /// By programmes from piece to piece, the leader's violated rows first.
@@ -170,6 +184,11 @@ impl QuadraticProblem {
         watch.lower_solves += solves;
         let ended = if watch.stopped() { Ended::Stopped } else { Ended::Stationary };
         found.map(|(x, y)| Found { programmes: solves, ..Found::new(x, y, ended) })
+    }
+
+    /// The number of unknowns in a programme over both levels and the multipliers.
+    fn programme_size(&self) -> usize {
+        self.leader.lower.len() + self.follower.m() + self.follower.r()
     }
 
     /// F at the end of a descent; further variables of the leader have no part in it.
