@@ -19,8 +19,9 @@ const VIOLATED: f64 = 1e-9;
 /// Descents on degenerate followers with other changes, while F falls by this, relative.
 const ROUNDS: u64 = 5;
 const BETTER: f64 = 1e-7;
-/// Linear followers are searched by programmes first while these have at most so many variables.
+/// Linear followers are searched by programmes from the first starts, while these have at most so many variables.
 const FIRST: usize = 2_000;
+const BY_PROGRAMMES: usize = 2;
 /// Arithmetic between two reports of a descent.
 const REPORTED: u64 = 50_000_000;
 
@@ -133,8 +134,9 @@ impl QuadraticProblem {
             let found = found.or_else(|| self.by_programmes(start, watch));
             return found.or_else(|| self.unfinished(start, watch)).into_iter().collect();
         }
-        // Linear answers jump, and many rows meet in their corners: programmes see past both, while they are small.
-        if self.follower.is_flat() && self.programme_size() <= FIRST {
+        // Linear answers jump, and many rows meet in their corners: programmes see past both, while they are small. The
+        // other starts are descents, which are cheaper and end elsewhere.
+        if self.follower.is_flat() && watch.start < BY_PROGRAMMES && self.programme_size() <= FIRST {
             let found = self.by_programmes(start, watch);
             if found.is_some() || watch.stopped() {
                 return found.or_else(|| self.unfinished(start, watch)).into_iter().collect();

@@ -29,7 +29,7 @@ const WORK: f64 = 24_000.0;
 const ANSWER: f64 = 5.0;
 const STEP: f64 = 60.0;
 /// What a programme over both levels and the multipliers costs, times the order.
-const PROGRAMME: f64 = 10.0;
+const PROGRAMME: f64 = 25.0;
 /// Starts that are made at most for each that is wanted, times the square of the order: one for the largest problems.
 const MOST: usize = 1_000_000;
 /// So many times what is wanted at most, for the smallest problems.
