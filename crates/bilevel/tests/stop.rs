@@ -57,7 +57,7 @@ fn quadratic(n: usize, m: usize) -> Result<Problem, ModelError> {
 fn kinked(m: usize) -> Result<Problem, ModelError> {
     let mut model = Model::new();
     let x = model.leader("x", 1).within(Bounds::new(0.01, 3.0)?)?;
-    let y = model.follower("y", m);
+    let y = model.follower("y", m).within(Bounds::new(-5.0, 5.0)?)?;
     model.upper((&y - 0.5).norm2sq());
     model.lower((&y - 1.0).norm2sq() / 2.0 + x.sum() * y.norm1());
     model.build()
