@@ -2,6 +2,7 @@
 
 use crate::dense::Dense;
 use crate::error::{LinalgError, expect_size};
+use crate::vector;
 
 /// A sparse matrix in compressed sparse row form; within a row, columns increase.
 #[derive(Clone, Debug, PartialEq)]
@@ -149,8 +150,13 @@ impl Csr {
     pub fn transpose_mul_add(&self, scale: f64, v: &[f64], out: &mut [f64]) {
         for (&vi, range) in v.iter().zip(self.starts.windows(2)) {
             let (weight, range) = (scale * vi, range[0]..range[1]);
-            for (&j, &a) in self.indices[range.clone()].iter().zip(&self.values[range]) {
-                out[j] += weight * a;
+            if weight == 0.0 {
+                continue;
+            }
+            let (indices, values) = (&self.indices[range.clone()], &self.values[range]);
+            match stretch(indices) {
+                Some(place) => vector::axpy(weight, values, &mut out[place]),
+                None => indices.iter().zip(values).for_each(|(&j, &a)| out[j] += weight * a),
             }
         }
     }
@@ -252,6 +258,9 @@ impl Csr {
 /// Four running totals: the additions do not wait for each other.
 #[inline]
 fn sparse_dot(indices: &[usize], values: &[f64], v: &[f64]) -> f64 {
+    if let Some(place) = stretch(indices) {
+        return vector::dot(values, &v[place]);
+    }
     let (index_blocks, index_rest) = indices.as_chunks::<4>();
     let (value_blocks, value_rest) = values.as_chunks::<4>();
     let mut total = [0.0; 4];
@@ -262,6 +271,12 @@ fn sparse_dot(indices: &[usize], values: &[f64], v: &[f64]) -> f64 {
     }
     let rest: f64 = index_rest.iter().zip(value_rest).map(|(&j, a)| a * v[j]).sum();
     ((total[0] + total[2]) + (total[1] + total[3])) + rest
+}
+
+/// The columns of a row without a gap: its products are those of dense vectors.
+fn stretch(indices: &[usize]) -> Option<std::ops::Range<usize>> {
+    let (first, last) = (*indices.first()?, *indices.last()?);
+    (last - first + 1 == indices.len()).then_some(first..last + 1)
 }
 
 #[cfg(test)]
@@ -315,5 +330,25 @@ mod tests {
         assert_eq!(Csr::identity(2).to_dense(), Dense::identity(2));
         assert!(a.stack(&Csr::empty(1, 3)).is_err());
         assert_eq!(a.select_rows(&[5]).rows(), 0);
+    }
+
+    #[test]
+    fn rows_without_gaps_multiply_as_dense_ones() {
+        let entry = |i: usize, j: usize| ((3 * i + 5 * j) % 7) as f64 - 2.5;
+        // Full, from the second column on, one entry, with a gap, empty.
+        let places: [&[usize]; 5] = [&[0, 1, 2, 3, 4, 5, 6], &[1, 2, 3, 4, 5, 6], &[3], &[0, 2, 3], &[]];
+        let triplets: Vec<_> =
+            places.iter().enumerate().flat_map(|(i, js)| js.iter().map(move |&j| (i, j, entry(i, j)))).collect();
+        let a = Csr::from_triplets(5, 7, &triplets).unwrap();
+        let dense = a.to_dense();
+        let (v, w) = ([0.5, -1.0, 2.0, 0.25, -3.0, 1.5, 0.75], [1.0, -2.0, 0.5, 0.0, 4.0]);
+        let (mut one, mut other) = (vec![1.0; 5], vec![1.0; 5]);
+        a.mul_add(2.0, &v, &mut one);
+        dense.mul_add(2.0, &v, &mut other);
+        assert!(distance_inf(&one, &other) < 1e-14);
+        let (mut one, mut other) = (vec![1.0; 7], vec![1.0; 7]);
+        a.transpose_mul_add(-1.5, &w, &mut one);
+        dense.transpose_mul_add(-1.5, &w, &mut other);
+        assert!(distance_inf(&one, &other) < 1e-14);
     }
 }

@@ -1,7 +1,17 @@
-//! Convex quadratic followers and tolls on networks, timed. Run with `cargo bench -p bilevel --bench pieces`, with
-//! `-- KIND` for one kind of random problem (strict, semidefinite, box, simplex, equality, linear-leader, coupled),
-//! `-- all` for all kinds, `-- seeds 5` for more instances, `-- tolls` for the networks alone, and `-- write FOLDER` to
-//! write the networks as problem files with sparse data. One thread, default options.
+//! Convex quadratic followers and tolls on networks: what is found, how well it is certified, and the processor's time.
+//!
+//! ```text
+//! cargo bench -p bilevel --bench pieces                 all kinds at the small sizes, `strict` at all six
+//! cargo bench -p bilevel --bench pieces -- box coupled  these kinds (strict, semidefinite, box, simplex, equality, free,
+//!                                                       linear-leader, coupled) at all sizes; `all` for all kinds
+//! ... -- seeds 5                                        so many instances of each (3)
+//! ... -- most 100                                       only sizes with at most so many of the follower's variables
+//! ... -- tolls                                          the networks alone
+//! ... -- write FOLDER                                   the networks as problem files with sparse data
+//! ```
+//!
+//! One thread, default options. Times are those of the processor, where the system tells them, else of the clock, without
+//! the start of a process and the reading of a file.
 #![allow(clippy::expect_used, reason = "a benchmark may stop at its own mistakes")]
 
 use std::fmt::Write as _;
@@ -15,7 +25,11 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 const SIZES: [(usize, usize); 6] = [(5, 5), (10, 20), (20, 50), (40, 100), (100, 300), (300, 1000)];
-const KINDS: [&str; 7] = ["strict", "semidefinite", "box", "simplex", "equality", "linear-leader", "coupled"];
+const KINDS: [&str; 8] = ["strict", "semidefinite", "box", "simplex", "equality", "free", "linear-leader", "coupled"];
+/// Followers with more variables are left to those who ask for a kind.
+const SMALL: usize = 100;
+/// The gap that a follower's answer should have.
+const GAP: f64 = 1e-8;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
@@ -27,40 +41,82 @@ fn main() {
         network.write(folder, "toll_congestion", 0.1).expect("the files can be written");
         return;
     }
-    let header = ["problem", "status", "F", "gap", "residual", "seconds"];
-    println!("{:<26} {:<9} {:>16} {:>9} {:>9} {:>9}", header[0], header[1], header[2], header[3], header[4], header[5]);
+    let number = |what: &str, usual: usize| after(what).and_then(|v| v.parse().ok()).unwrap_or(usual);
+    let (seeds, most) = (number("seeds", 3) as u64, number("most", usize::MAX));
+    let named: Vec<&str> = KINDS.into_iter().filter(|kind| asked(kind) || asked("all")).collect();
+    let kinds = if named.is_empty() { KINDS.to_vec() } else { named.clone() };
+    header();
     if !asked("tolls") {
-        let seeds: u64 = after("seeds").and_then(|v| v.parse().ok()).unwrap_or(1);
-        let named: Vec<&str> = KINDS.into_iter().filter(|kind| asked(kind) || asked("all")).collect();
-        for kind in if named.is_empty() { vec!["strict"] } else { named } {
-            for (n, m) in SIZES {
-                for seed in 1..=seeds {
+        for (n, m) in SIZES.into_iter().filter(|(_, m)| *m <= most) {
+            let mut rows = Vec::new();
+            for kind in kinds.iter().filter(|kind| m <= SMALL || !named.is_empty() || **kind == "strict") {
+                for seed in 1..=if m <= SMALL { seeds } else { 1 } {
                     let problem = random(n, m, kind, seed).expect("a valid problem");
-                    run(&format!("{kind} {n}/{m} seed {seed}"), &problem);
+                    rows.push(run(&format!("{kind} {n}/{m} seed {seed}"), &problem));
                 }
             }
+            summary(&format!("{n}/{m}"), &rows);
         }
     }
-    for side in [5, 12, 23] {
-        let network = Network::grid(side, 1);
-        let arcs = network.arcs.len();
-        run(&format!("tolls, {arcs} arcs"), &network.problem(0.0).expect("a valid problem"));
-        run(&format!("congestion, {arcs} arcs"), &network.problem(0.1).expect("a valid problem"));
+    if asked("tolls") || (named.is_empty() && most > SMALL) {
+        for side in [5, 12, 23] {
+            let network = Network::grid(side, 1);
+            let arcs = network.arcs.len();
+            run(&format!("tolls, {arcs} arcs"), &network.problem(0.0).expect("a valid problem"));
+            run(&format!("congestion, {arcs} arcs"), &network.problem(0.1).expect("a valid problem"));
+        }
     }
 }
 
-fn run(name: &str, problem: &Problem) {
+/// What a summary is made of.
+struct Row {
+    solved: bool,
+    gap: f64,
+    seconds: f64,
+}
+
+fn header() {
+    println!(
+        "{:<27} {:<9} {:>16} {:>9} {:<11} {:>9} {:>9}",
+        "problem", "status", "F", "gap", "", "residual", "seconds"
+    );
+}
+
+fn run(name: &str, problem: &Problem) -> Row {
+    let before = processor_seconds();
     let clock = Instant::now();
     let solution = problem.solve(&Options { threads: 1, ..Options::default() });
-    let seconds = clock.elapsed().as_secs_f64();
+    let elapsed = clock.elapsed().as_secs_f64();
+    let seconds = before.zip(processor_seconds()).map_or(elapsed, |(before, after)| after - before);
     let certificate = &solution.certificate;
     let (gap, rigor) = certificate.follower_gap.as_ref().map_or((f64::NAN, ""), |gap| (gap.value, gap.rigor.name()));
     let residual = certificate.stationarity.as_ref().map_or(f64::NAN, |s| s.residual);
     let upper = solution.upper.unwrap_or(f64::NAN);
+    let status = solution.status;
+    println!("{name:<27} {:<9} {upper:>16.9} {gap:>9.1e} {rigor:<11} {residual:>9.1e} {seconds:>9.3}", status.name());
+    let relative = gap / (1.0 + solution.lower.map_or(f64::NAN, f64::abs));
+    Row { solved: status == Status::Solved, gap: relative, seconds }
+}
+
+/// The worst of a size.
+fn summary(size: &str, rows: &[Row]) {
+    let solved = rows.iter().filter(|row| row.solved && row.gap <= GAP).count();
+    let gap = rows.iter().fold(0.0, |most: f64, row| if row.gap.is_nan() { f64::NAN } else { most.max(row.gap) });
+    let mut seconds: Vec<f64> = rows.iter().map(|row| row.seconds).collect();
+    seconds.sort_by(f64::total_cmp);
+    let (median, most) = (seconds[seconds.len() / 2], seconds[seconds.len() - 1]);
     println!(
-        "{name:<26} {:<9} {upper:>16.9} {gap:>9.1e} {residual:>9.1e} {seconds:>9.3}  gap {rigor}",
-        solution.status.name()
+        "{size}: solved with a gap of at most {GAP:.0e} {solved} of {}, largest gap {gap:.1e}, seconds: median {median:.3}, \
+         most {most:.3}\n",
+        rows.len()
     );
+}
+
+/// Time that the processor has spent on this process's first thread, where the system tells it.
+fn processor_seconds() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/self/schedstat").ok()?;
+    let nanoseconds: f64 = text.split_whitespace().next()?.parse().ok()?;
+    Some(1e-9 * nanoseconds)
 }
 
 /// min over x in [−1, 1]^n of ½‖y − t‖² + ½ xᵀHx − sᵀx, y the answer of min ½ yᵀQy + (c + P x)ᵀy, A x + B y <= b.
@@ -88,6 +144,7 @@ fn random(n: usize, m: usize, kind: &str, seed: u64) -> Result<Problem, ModelErr
     let y = match kind {
         "box" => y.within(Bounds::new(0.0, 1.0)?)?,
         "simplex" => y.within(Simplex::new(m, 1.0)?)?,
+        "free" => y.free()?,
         _ => y.within(Bounds::new(-5.0, 5.0)?)?,
     };
     let vector = |values: &[f64]| x.graph().constant_vector(values);

@@ -15,6 +15,8 @@ use super::{INFINITE_BOUND, Qp, QpSolution, QpStatus};
 use crate::vector::{axpy, dot, norm_inf};
 
 const ITERATIONS: usize = 80;
+/// Iterations without an error of half the least before: there is no answer, or rounding prevails.
+const PATIENCE: usize = 12;
 /// Residuals wanted, relative.
 const TOLERANCE: f64 = 1e-13;
 /// The part of the way to the boundary that a step goes.
@@ -61,7 +63,7 @@ pub(super) fn solve_sparse(qp: &Qp, most: usize) -> Option<QpSolution> {
 fn run(programme: &Programme<'_>, mut newton: Newton) -> Option<QpSolution> {
     let mut point = programme.start();
     let mut best: Option<(f64, Point)> = None;
-    let mut iterations = 0;
+    let (mut iterations, mut halved) = (0, (0, f64::INFINITY));
     for _ in 0..ITERATIONS {
         if crate::stop::asked() {
             break;
@@ -69,6 +71,11 @@ fn run(programme: &Programme<'_>, mut newton: Newton) -> Option<QpSolution> {
         iterations += 1;
         let system = System::new(programme, &point);
         let error = system.error(programme, &point);
+        if error <= 0.5 * halved.1 {
+            halved = (iterations, error);
+        } else if iterations - halved.0 > PATIENCE {
+            break;
+        }
         if best.as_ref().is_none_or(|(known, _)| error < *known) {
             best = Some((error, point.copy()));
         }

@@ -234,11 +234,14 @@ pub struct QpOptions {
     pub max_iterations: u32,
     /// Whether to solve once more on the active constraints.
     pub polish: bool,
+    /// From this many variables on, dense data go to the method for dense data first. It is quick for small programmes
+    /// too, but cannot say that there is no answer: then the time is lost.
+    pub dense_from: usize,
 }
 
 impl Default for QpOptions {
     fn default() -> Self {
-        Self { tolerance: 1e-10, max_iterations: 200, polish: true }
+        Self { tolerance: 1e-10, max_iterations: 200, polish: true, dense_from: LARGE }
     }
 }
 
@@ -248,8 +251,9 @@ const SOLVED: f64 = 1e-9;
 /// An answer with at most this residual is `AlmostSolved`, and one with more is none.
 const ALMOST_SOLVED: f64 = 1e-5;
 
-/// From this many variables on, with this part of the entries of a full Hessian in the data, data count as dense.
+/// Usual least number of variables of programmes with dense data.
 const LARGE: usize = 50;
+/// With this part of the entries of a full Hessian in the data, data count as dense.
 const FILLED: f64 = 0.1;
 
 /// The answer of the method for dense data, where the data are and it solves the programme.
@@ -261,7 +265,7 @@ fn dense(qp: &Qp, options: &QpOptions, solved: f64) -> Option<QpSolution> {
         QpHessian::Sparse(p) => p.stored(),
     };
     let filled = (of_hessian + qp.rows.stored()) as f64 >= FILLED * (n * n) as f64;
-    if n < LARGE || !filled || !qp.balls.is_empty() {
+    if n < options.dense_from || !filled || !qp.balls.is_empty() {
         return None;
     }
     let mut solution = interior::solve(qp)?;

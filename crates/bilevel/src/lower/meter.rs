@@ -36,6 +36,11 @@ impl Meter {
         self.used() >= self.budget / 10 * 7
     }
 
+    /// Whether twice the budget is used up: what finishes a run may go over it, but no further.
+    pub fn is_far_over(&self) -> bool {
+        self.used() >= self.budget.saturating_mul(2)
+    }
+
     /// Counts solves made elsewhere.
     pub fn count_many(&self, solves: u64) {
         self.used.fetch_add(solves, Ordering::Relaxed);

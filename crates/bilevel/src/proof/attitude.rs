@@ -10,7 +10,7 @@
 //! The answer whose objective is v_hi must be feasible in the same sense in which Y(x) is meant. Where only a point
 //! feasible within δ is known, Y(x) is relaxed by δ on both sides, and the statement is about that set.
 
-use super::follower::{FollowerProof, Settings, boxed, narrowed};
+use super::follower::{CONVEX, FollowerProof, Settings, boxed, narrowed};
 use super::interval::Interval;
 use super::minimum::{Bound, Candidate, Ended, Limits, Prover, Task, Tier};
 use super::problem::{Formulas, ProofError};
@@ -100,6 +100,10 @@ impl Formulas {
             if nodes == 0 {
                 return Ok(None);
             }
+            // Over answers of a convex follower the first second-order bounds say nearly all; and with equalities no point
+            // is ever exactly feasible, so that no search closes.
+            let few = (CONVEX / self.work_of_a_box(&task)).max(1);
+            let nodes = if follower.by_duality { nodes.min(few) } else { nodes };
             let limits = Limits { nodes, gap, delta: 0.0, ..Limits::default() };
             let starts = [Some(answer), follower.bound.within.as_ref()];
             let starts: Vec<_> = starts.into_iter().flatten().map(|c| c.point.clone()).collect();

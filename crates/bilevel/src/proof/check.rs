@@ -6,7 +6,7 @@
 //! to be within the tolerances, on no estimate and in no artificial box. Everything between is *consistent*.
 
 use super::attitude::HyperProof;
-use super::follower::{FollowerProof, Settings, boxed, outside};
+use super::follower::{CONVEX, FollowerProof, Settings, boxed, outside};
 use super::interval::Interval;
 use super::minimum::{Candidate, Limits, Prover, Tier};
 use super::problem::{Formulas, LevelRoots, ProofError};
@@ -231,6 +231,8 @@ impl Formulas {
         if nodes == 0 {
             return None;
         }
+        let few = (CONVEX / self.work_of_a_box(&task)).max(1);
+        let nodes = if follower.by_duality { nodes.min(few) } else { nodes };
         let limits = Limits { nodes, gap: settings.gap, delta: 0.0, ..Limits::default() };
         let answer = Prover::new(&task, limits).run(&[y.to_vec()]).strict?;
         let answer = Candidate { violation: delta, ..answer };

@@ -19,6 +19,9 @@ const LARGE: usize = 60;
 /// Searches that may look at fewer boxes than this are not begun: they would not get far.
 const WORTHWHILE: usize = 50;
 
+/// Work of a search, in the units of [`Settings::work`], for what is left open where duality closed the gap.
+pub(super) const CONVEX: usize = 30_000;
+
 /// How far the proofs go.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -60,6 +63,8 @@ pub struct FollowerProof {
     pub on_artificial_face: Vec<usize>,
     /// Where no strictly feasible answer is known: one that is proved to exist near a point feasible within delta.
     pub existing: Option<Candidate>,
+    /// Whether duality alone shows that the given answer is optimal in the box: the follower is convex.
+    pub by_duality: bool,
     /// A ray of Y(x) along which the objective is proved to fall without end: then no answer is optimal.
     pub ray: Option<Ray>,
     /// The search itself: candidates by tier, boxes looked at.
@@ -159,11 +164,13 @@ impl Formulas {
         let nowhere = bound.ended == Ended::Empty && artificial.is_empty() && beat == f64::INFINITY;
         // Answers worse than the given one were cut off by propagation.
         bound.lower = bound.lower.min(beat);
-        let empty = nowhere || (bound.strict.is_none() && self.is_empty(x, &starts, settings));
+        let by_duality = enough(dual);
+        let empty = nowhere || self.has_no_answer(x, &starts, &bound, by_duality, settings);
         if empty {
             bound.lower = f64::INFINITY;
         }
         let mut proof = self.report(task.domain, artificial, objective, violation, bound, empty);
+        proof.by_duality = by_duality;
         proof.ray = self.ray_of(x, y, &proof);
         if proof.ray.is_some() {
             proof.lower = f64::NEG_INFINITY;
@@ -195,9 +202,10 @@ impl Formulas {
         let mut empty = false;
         if violation > 0.0 && self.m <= SMALL {
             bound.strict = self.strict_answer(x, y, settings);
-            empty = bound.strict.is_none() && self.is_empty(x, &[y.to_vec()], settings);
+            empty = self.has_no_answer(x, &[y.to_vec()], &bound, true, settings);
         }
-        let proof = self.report(self.domain[self.n..].to_vec(), Vec::new(), objective, violation, bound, empty);
+        let mut proof = self.report(self.domain[self.n..].to_vec(), Vec::new(), objective, violation, bound, empty);
+        proof.by_duality = true;
         self.with_existence(x, proof)
     }
 
@@ -255,6 +263,7 @@ impl Formulas {
             artificial,
             on_artificial_face,
             existing: None,
+            by_duality: false,
             ray: None,
             bound,
         }
@@ -263,12 +272,33 @@ impl Formulas {
     /// Adds an answer of the existence tier where a strictly feasible one is missing.
     fn with_existence(&self, x: &[f64], mut proof: FollowerProof) -> FollowerProof {
         if let (None, Some(within), false) = (&proof.bound.strict, &proof.bound.within, proof.empty)
-            && self.m <= SMALL
+            && (self.m <= SMALL || proof.by_duality && self.m <= LARGE)
         {
             let task = self.follower_task(x, Some(self.follower.objective), 0.0);
             proof.existing = exists_near(&task, &within.point);
         }
         proof
+    }
+
+    /// Whether Y(x) is proved empty, looked at where no exactly feasible answer is known, nor proved to exist near one that
+    /// is feasible within δ. Where duality closed the gap little is spent on it: only a hair's breadth is in doubt.
+    fn has_no_answer(
+        &self,
+        x: &[f64],
+        starts: &[Vec<f64>],
+        bound: &Bound,
+        by_duality: bool,
+        settings: &Settings,
+    ) -> bool {
+        if bound.strict.is_some() {
+            return false;
+        }
+        let task = self.follower_task(x, Some(self.follower.objective), 0.0);
+        if bound.within.as_ref().is_some_and(|within| exists_near(&task, &within.point).is_some()) {
+            return false;
+        }
+        let work = if by_duality { settings.work.min(CONVEX) } else { settings.work };
+        self.is_empty(x, starts, &Settings { work, ..*settings })
     }
 
     /// Whether Y(x) is proved empty: by propagation and branching on the constraints alone, without any box that the
@@ -287,9 +317,13 @@ impl Formulas {
     /// Boxes that a search may look at, given that each takes evaluations and factorisations; 0 if a search is not worth
     /// while.
     pub(super) fn affordable(&self, nodes: usize, settings: &Settings, task: &Task) -> usize {
-        let each = 1 + task.program.len() * (1 + self.m) + 5 * self.m.pow(3);
-        let most = settings.work / each;
+        let most = settings.work / self.work_of_a_box(task);
         if most < WORTHWHILE || self.m > LARGE { 0 } else { nodes.min(most) }
+    }
+
+    /// What a box takes.
+    pub(super) fn work_of_a_box(&self, task: &Task) -> usize {
+        1 + task.program.len() * (1 + self.m) + 5 * self.m.pow(3)
     }
 }
 

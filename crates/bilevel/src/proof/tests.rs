@@ -47,6 +47,26 @@ fn opposite_inequalities_are_an_equality() {
     assert!(proof.gap().unwrap() < 1e-9 && proof.violation == 0.0 && !proof.empty, "{proof:?}");
 }
 
+/// Over answers of a convex follower with an equality no point is exactly feasible, and a search for ties never closes: it
+/// is cut short, and what it says holds.
+#[test]
+fn ties_of_a_convex_follower_with_an_equality_take_few_boxes() {
+    let (rows, lower) = (
+        ["0.3*(y[0] + y[1] + y[2]) - 0.1*x[0]", "0.1*x[0] - 0.3*(y[0] + y[1] + y[2])"],
+        "y[0]^2 + 2*y[1]^2 + 3*y[2]^2",
+    );
+    let f = Formulas::new(&problem(1, 3, "x[0] + y[0]", lower, &[], &rows, (-10.0, 10.0), (-5.0, 5.0))).unwrap();
+    // y_j in the ratio 1 : 1/2 : 1/3, with sum 1/3.
+    let y = [2.0 / 11.0, 1.0 / 11.0, 2.0 / 33.0];
+    let check = f.check(&[1.0], &y, Claim::Optimistic, &Tolerances::default(), &Settings::default()).unwrap();
+    let hyper = check.hyper.unwrap();
+    assert_eq!(check.verdict, Verdict::Verified);
+    assert!(check.follower.by_duality && hyper.nodes <= 600, "{} boxes", hyper.nodes);
+    let value = 1.0 + y[0];
+    assert!(hyper.optimistic_lower <= value && hyper.pessimistic_upper >= value);
+    assert!(hyper.pessimistic_upper - hyper.optimistic_lower < 0.01, "{hyper:?}");
+}
+
 #[test]
 fn tiers_are_kept_apart() {
     // Y(x) = {0} without an interior point: only 0 itself is strictly feasible.

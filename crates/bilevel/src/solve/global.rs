@@ -3,15 +3,13 @@
 //! The bound comes from [`crate::proof::global`]; it holds for every bilevel-feasible point and does not depend on the
 //! point that was found. The bound of the optimistic problem is one of the pessimistic problem too.
 
-use super::portfolio::{self, Start};
 use super::presolve::Presolved;
-use super::{Analysis, Options, Watch, models, select};
+use super::{Analysis, Options, Watch, overlook, select};
 use crate::observe::{Observer as _, Stage};
 use crate::problem::{Attitude, Failures, NamedValues, Problem};
 use crate::proof::global::{GlobalProof, GlobalSearch, GlobalSettings, Incumbent};
 use crate::proof::problem::Formulas;
 use crate::solution::{GlobalBound, Rigor, Solution, Status, Verdict};
-use crate::upper::{Run, Schedule};
 
 /// Boxes looked at for each lower solve of the budget.
 const BOXES: u64 = 5;
@@ -123,14 +121,10 @@ impl Turns<'_> {
 
     /// What a local run makes of an incumbent.
     fn polished(&self, incumbent: &Incumbent) -> Vec<(Vec<f64>, Vec<f64>)> {
-        let variables = self.problem.n() + self.problem.m();
         let way = &self.presolved.way;
-        let (x, y) = way.enter(&incumbent.x, &incumbent.y);
-        let (schedule, value_model) = (Schedule::direct(variables), models::default_kind(self.analysis));
-        let start = Start { x, y, schedule, value_model, seed: self.options.seed, screened: false };
-        let budget = self.options.budget / 20;
-        let (problem, analysis) = (self.presolved.problem.as_ref(), self.analysis);
-        let run: Run = portfolio::run(problem, analysis, self.options, (0, &start), budget, self.watch, self.failures);
+        let problem = self.presolved.problem.as_ref();
+        let (parts, point) = ((self.analysis, self.options), way.enter(&incumbent.x, &incumbent.y));
+        let run = overlook::run_from(problem, parts, point, (0, self.options.budget / 20), self.watch, self.failures);
         run.candidates.iter().map(|candidate| way.leave(&candidate.x, &candidate.y)).collect()
     }
 

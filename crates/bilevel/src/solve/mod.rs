@@ -4,7 +4,9 @@
 //! options.rs     Options
 //! analysis.rs    Analysis: what the structure says, and both levels in the forms that methods take
 //! presolve/      the problem in the units that methods work in, and the way back
+//! pieces.rs      convex quadratic followers, through the pieces of their answers
 //! portfolio.rs   the starts: where from, with which schedule and value model
+//! overlook.rs    some boxes of branch and bound over the whole region, for better points than the runs'
 //! models.rs      the value models: which apply, and how each is made
 //! consistency.rs gradient consistency of the model of v at a point
 //! region.rs      where the leader's variables can lie
@@ -12,6 +14,7 @@
 //! at.rs          ValuesAt: v, S and both hyper-objectives at one x
 //! proved.rs      their proved bounds
 //! select.rs      the best candidate that an independent check accepts, and its certificate
+//! select/rays.rs whether F falls on the way to infinity
 //! hyper/         methods on phi: pessimistic leaders, followers with a tolerance
 //! global.rs      a proved bound over all bilevel-feasible points, in turns with the search
 //! verify.rs      the same certificate for a point from anywhere
@@ -25,6 +28,8 @@ mod global;
 mod hyper;
 mod models;
 mod options;
+mod overlook;
+mod pieces;
 mod portfolio;
 mod presolve;
 mod proved;
@@ -51,7 +56,9 @@ use crate::lower::{LowerStatus, Meter};
 use crate::observe::{Observer, Silent, Stage};
 use crate::problem::{Failures, Problem};
 use crate::solution::{Certificate, Multipliers, Solution, Status, Work};
-use crate::upper::Run;
+use crate::upper::{Candidate, Run};
+use overlook::{Region, Sight};
+use pieces::Searched;
 use portfolio::{Round, Start};
 use presolve::{InUserUnits, Presolved};
 
@@ -116,13 +123,14 @@ fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solution {
     }
     let undecided = options.leaves_open() && hyper::is_default(inner, &analysis);
     let failures = Failures::default();
-    if let Some(solution) = by_pieces(parts, options, watch, &failures)
+    let pieces = pieces::search(&presolved, &analysis, options, watch);
+    if let Some(solution) = by_pieces(parts, options, watch, &failures, &pieces)
         && (solution.status.is_success() || !undecided || watch.interrupted())
     {
         return solution;
     }
     if !undecided {
-        return by_value_function(problem, parts, options, watch);
+        return by_value_function(problem, parts, options, watch, &pieces);
     }
     let on_phi = hyper::solve(problem, parts, options, watch);
     let large = problem.n() + problem.m() > LARGE && on_phi.x.is_some();
@@ -130,7 +138,7 @@ fn solve(problem: &Problem, options: &Options, watch: &Watch<'_>) -> Solution {
         return on_phi;
     }
     // Kinks of F, which the theory excludes, and unbounded values show themselves in the run.
-    let mut second = by_value_function(problem, parts, options, watch);
+    let mut second = by_value_function(problem, parts, options, watch, &pieces);
     second.work.hyper_evaluations += on_phi.work.hyper_evaluations;
     let known = on_phi.x.is_some() || on_phi.status == Status::Unbounded;
     if second.status == Status::Solved || !known { second } else { on_phi }
@@ -145,12 +153,13 @@ fn by_value_function(
     (presolved, analysis): (&Presolved<'_>, &Analysis),
     options: &Options,
     watch: &Watch<'_>,
+    pieces: &Searched,
 ) -> Solution {
     let failures = Failures::default();
     if let Some(reason) = options.value_model.and_then(|kind| models::refusal(analysis, kind)) {
         return without_point(problem, options, Status::Unsupported, reason);
     }
-    let search = Rounds { presolved, analysis, options, watch, failures: &failures };
+    let search = Rounds { presolved, analysis, options, watch, failures: &failures, pieces };
     let (mut solution, empty) = match search.solution() {
         Ok(found) => found,
         Err(message) => return without_point(problem, options, Status::Numerical, message),
@@ -178,6 +187,11 @@ fn by_value_function(
 const TWICE: u64 = 2;
 const LEAST: u64 = 2_000;
 
+/// Boxes of a look over the whole region, and where the runs leave doubt; better points gone on from, at most.
+const BOXES: usize = 200;
+const MORE_BOXES: usize = 1_000;
+const LOOKS: usize = 4;
+
 /// The rounds of starts over one problem.
 struct Rounds<'a> {
     presolved: &'a Presolved<'a>,
@@ -185,45 +199,103 @@ struct Rounds<'a> {
     options: &'a Options,
     watch: &'a Watch<'a>,
     failures: &'a Failures,
+    pieces: &'a Searched,
 }
 
 impl Rounds<'_> {
     /// The best point of the search over pieces, the first round and, where that leaves doubt, the second one; and whether
     /// no piece has a point.
     fn solution(&self) -> Result<(Solution, bool), String> {
-        let Self { presolved, analysis, options, watch, failures } = *self;
+        let Self { presolved, analysis, options, watch, failures, pieces } = *self;
         let (mut runs, mut screened) = (Vec::new(), 0);
-        let pieces = portfolio::by_pieces(analysis, options, watch);
-        let complete = pieces.as_ref().is_some_and(|found| found.complete);
-        let empty = pieces.as_ref().is_some_and(|found| found.empty);
-        let count = if complete { 1 } else { options.starts.max(1) };
-        let limit = options.budget.saturating_sub(pieces.as_ref().map_or(0, |found| found.run.lower_solves));
+        let count = if pieces.complete { 1 } else { options.starts.max(1) };
+        let limit = options.budget.saturating_sub(pieces.lower_solves());
         screened += self.round(Round::First(count), limit, &mut runs)?;
-        let falling = pieces.as_ref().is_some_and(|found| found.run.unbounded);
-        runs.extend(pieces.map(|found| found.run).filter(|run| !run.candidates.is_empty()));
+        runs.extend(pieces.pieces.iter().filter(|run| !run.candidates.is_empty()).cloned());
         let mut solution = self.select(&runs, screened);
-        if empty && solution.status == Status::Stuck {
+        if pieces.empty && solution.status == Status::Stuck {
             return Ok((solution, true));
         }
-        if falling && failures.first().is_none() && !watch.interrupted() {
+        if pieces.falls() && failures.first().is_none() && !watch.interrupted() {
             solution.status = Status::Unbounded;
             let text = "the leader's objective falls without end on a piece of the follower's optimality conditions";
             solution.message = format!("{text}; the point shown is the best that was found");
             return Ok((solution, false));
         }
+        let again = || options.starts > 1 && !pieces.complete && !watch.interrupted() && failures.first().is_none();
+        let doubtful = again() && portfolio::doubtful(presolved, analysis, &solution, &runs);
+        if again() && self.overlook(doubtful, screened, &mut runs, &mut solution) {
+            return Ok((solution, false));
+        }
         let used = solution.work.lower_solves;
         let left = options.budget.saturating_sub(used).min(TWICE * used.max(LEAST));
-        let again = options.starts > 1 && !watch.interrupted() && failures.first().is_none();
-        if again && left > 0 && portfolio::doubtful(presolved, analysis, &solution, &runs) {
+        if doubtful && left > 0 && again() {
             screened += self.round(Round::Second(options.starts), left, &mut runs)?;
             solution = self.select(&runs, screened);
         }
         Ok((solution, false))
     }
 
+    /// Looks over the whole region for better points, and goes on from those; whether it comes to an end with a solution.
+    fn overlook(&self, doubtful: bool, screened: u64, runs: &mut Vec<Run>, solution: &mut Solution) -> bool {
+        let Self { presolved, analysis, options, watch, failures, .. } = *self;
+        if options.method.is_some() || options.global {
+            return false;
+        }
+        let Some(region) = Region::of(presolved, analysis) else { return false };
+        let boxes = if doubtful { MORE_BOXES } else { BOXES };
+        for follower_gap in overlook::FOLLOWER_GAPS {
+            let Some(mut search) = region.search(solution, follower_gap, failures) else { return false };
+            for _ in 0..LOOKS {
+                let found = match region.look(&mut search, region.value(solution, failures), boxes, watch) {
+                    Sight::Nothing => return solution.status == Status::Solved,
+                    Sight::Open => return false,
+                    Sight::Better(x, y) => (x, y),
+                };
+                if !self.go_on_from(&region, found, screened, runs, solution) {
+                    // Better within the gap alone, it seems: with a smaller one, what is better is.
+                    break;
+                }
+                if let Some((x, y)) = region.point(solution) {
+                    search.offer(&x, &y);
+                }
+            }
+        }
+        false
+    }
+
+    /// Goes on from a better point; whether the solution is better then.
+    fn go_on_from(
+        &self,
+        region: &Region<'_>,
+        (x, y): (Vec<f64>, Vec<f64>),
+        screened: u64,
+        runs: &mut Vec<Run>,
+        solution: &mut Solution,
+    ) -> bool {
+        let Self { presolved, analysis, options, watch, failures, .. } = *self;
+        let observer = InUserUnits { observer: watch, way: &presolved.way };
+        let (parts, work) = ((analysis, options), (runs.len(), options.budget / 20));
+        let (problem, before) = (presolved.problem.as_ref(), region.value(solution, failures));
+        let mut run = overlook::run_from(problem, parts, (x.clone(), y.clone()), work, &observer, failures);
+        run.over_budget = false;
+        runs.push(run);
+        *solution = self.select(runs, screened);
+        // Where the run makes nothing of it, the point itself counts, and the one that it is next to.
+        for point in [(x.clone(), y.clone()), (overlook::rounded(&x), y)] {
+            let (x, y) = region.settled(point, failures);
+            let better = Region::is_worse(region.value(solution, failures), region.upper(&x, &y, failures));
+            if let Some(run) = runs.last_mut().filter(|_| better) {
+                run.candidates.push(Candidate { x, y, residual: None, source: "answer" });
+                *solution = self.select(runs, screened);
+            }
+        }
+        Region::is_worse(before, region.value(solution, failures))
+    }
+
     /// Runs the starts of a round, within `limit` lower solves; returns those of the screening.
     fn round(&self, round: Round, limit: u64, runs: &mut Vec<Run>) -> Result<u64, String> {
-        let Self { presolved, analysis, options, watch, failures } = *self;
+        let Self { presolved, analysis, options, watch, failures, .. } = *self;
         let problem = presolved.problem.as_ref();
         let observer = InUserUnits { observer: watch, way: &presolved.way };
         let screening = Meter::new(limit / 4);
@@ -241,7 +313,7 @@ impl Rounds<'_> {
     }
 
     fn select(&self, runs: &[Run], screened: u64) -> Solution {
-        let Self { presolved, analysis, options, watch, failures } = *self;
+        let Self { presolved, analysis, options, watch, failures, .. } = *self;
         let mut solution = select::select(presolved, analysis, options, runs, watch, failures);
         solution.work.lower_solves += screened;
         finish_status(&mut solution, options, runs, watch, failures);
@@ -249,42 +321,46 @@ impl Rounds<'_> {
     }
 }
 
-/// The answer by pieces, where the problem is quadratic: if it is solved, or too large for anything else.
+/// The answer by pieces, where descents were made: if it is solved, or too large for anything else.
 fn by_pieces(
     (presolved, analysis): (&Presolved<'_>, &Analysis),
     options: &Options,
     watch: &Watch<'_>,
     failures: &Failures,
+    pieces: &Searched,
 ) -> Option<Solution> {
-    let quadratic = analysis.levels.quadratic.as_ref()?;
-    // Small ones are searched over all their pieces.
-    let searched = portfolio::is_searched(analysis, options);
-    if options.method.is_some() || options.value_model.is_some() || options.global || searched {
+    let descents = pieces.descents.as_ref()?;
+    if options.global || pieces.falls() || pieces.empty {
         return None;
     }
+    let mut runs: Vec<Run> = [pieces.pieces.as_ref(), Some(descents)].into_iter().flatten().cloned().collect();
     let inner = presolved.problem.as_ref();
-    let first = portfolio::first_x(inner, analysis);
-    let count = quadratic.starts(options.starts);
-    let mut starts = vec![first.clone()];
-    if count > 1 {
-        starts = portfolio::spread_over_x(inner, analysis, &first, count - 1, options.seed);
-        starts.truncate(count);
-    }
-    if quadratic.has_products_alone() {
-        starts = quadratic.promising(&starts, count, &|| watch.interrupted());
-    }
-    let observer = InUserUnits { observer: watch, way: &presolved.way };
-    let sense = inner.leader().sense;
-    let runs = [quadratic.run(&starts, &|value| sense.apply(value), &observer)];
     let large = inner.n() + inner.m() > LARGE_QUADRATIC;
-    if runs[0].candidates.is_empty() && !large {
+    if runs.iter().all(|run| run.candidates.is_empty()) && !large {
         return None;
     }
-    let mut solution = select::select(presolved, analysis, options, &runs, watch, failures);
-    finish_status(&mut solution, options, &runs, watch, failures);
+    let mut first: Option<Solution> = None;
+    for _ in 0..ENDS {
+        let mut solution = select::select(presolved, analysis, options, &runs, watch, failures);
+        finish_status(&mut solution, options, &runs, watch, failures);
+        if solution.status.is_success() {
+            return Some(solution);
+        }
+        // Where the best end is no answer, another may be.
+        let x: Vec<f64> = solution.x.iter().flat_map(|x| x.0.iter().flat_map(|(_, values)| values.clone())).collect();
+        let away = |c: &Candidate| presolved.way.leave(&c.x, &c.y).0 != x;
+        runs.iter_mut().for_each(|run| run.candidates.retain(away));
+        first = first.or(Some(solution));
+        if runs.iter().all(|run| run.candidates.is_empty()) || watch.interrupted() {
+            break;
+        }
+    }
     let last = large || watch.interrupted();
-    (last && solution.x.is_some() || solution.status.is_success()).then_some(solution)
+    first.filter(|first| last && first.x.is_some())
 }
+
+/// Ends of descents that are examined before other methods are asked.
+const ENDS: usize = 3;
 
 /// Quadratic problems with more variables than this are not tried by other methods.
 const LARGE_QUADRATIC: usize = 200;
@@ -296,7 +372,7 @@ fn finish_status(solution: &mut Solution, options: &Options, runs: &[Run], watch
         solution.message = format!("a user's function failed: {message}");
         return;
     }
-    if matches!(solution.status, Status::Solved | Status::Unbounded) {
+    if matches!(solution.status, Status::Solved | Status::Unbounded | Status::NotAttained) {
         return;
     }
     if watch.observer.interrupted() {
@@ -308,7 +384,8 @@ fn finish_status(solution: &mut Solution, options: &Options, runs: &[Run], watch
         solution.message = format!("the time limit of {limit} s was reached; the best point so far");
     } else if runs.iter().any(|run| run.over_budget) {
         solution.status = Status::Budget;
-        solution.message = format!("the budget of {} lower solves was used up; the best point so far", options.budget);
+        let text = "a run used up its share of the budget of";
+        solution.message = format!("{text} {} lower solves; the best point so far", options.budget);
     } else if solution.x.is_none() {
         let (status, message) = no_point(runs);
         solution.status = status;

@@ -1,15 +1,15 @@
 //! The starts: the user's point with the homotopy in mu, then direct starts at small mu from the same and from the most
 //! promising of many screened points. Diversity comes from different initial levels as much as from different points.
 //!
-//! Before them, pieces of a linear or convex-quadratic follower are searched one by one ([`by_pieces`]): where that comes
-//! to an end, one start is enough. After them, a second round starts from more points and with other models of v where the
+//! Before them, pieces of a linear or convex-quadratic follower are searched ([`super::pieces`]): where that comes to an
+//! end, one start is enough. After them, a second round starts from more points and with other models of v where the
 //! first one leaves doubt ([`doubtful`]).
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::presolve::Presolved;
-use super::{Analysis, Options, models, region};
+use super::{Analysis, Options, models, overlook, region};
 use crate::certificate::violation;
 use crate::expr::structure::Range;
 use crate::lower::{LowerSolver, LowerStatus, Meter, Pool, PoolSettings, Regulariser};
@@ -18,7 +18,6 @@ use crate::problem::{At, Failures, FunctionEvaluator, Problem};
 use crate::set::ConvexSet;
 use crate::smooth::{Chks, Smoothing};
 use crate::solution::Solution;
-use crate::upper::bard_moore::Pieces;
 use crate::upper::{Candidate, PolishSettings, Purpose, Run, Schedule, SmoothedValue};
 use crate::value::{BarrierValue, ValueKind};
 
@@ -120,51 +119,11 @@ fn first_point(problem: &Problem, analysis: &Analysis) -> (Vec<f64>, Vec<f64>) {
     }
 }
 
-/// Pieces looked at, at most.
-const PIECES: usize = 300;
-
-/// How a search over pieces ended.
-pub struct ByPieces {
-    /// What it found.
-    pub run: Run,
-    /// It came to its end, with the least point of all pieces.
-    pub complete: bool,
-    /// It came to its end, and no piece has a point.
-    pub empty: bool,
-}
-
-/// The pieces of a problem that is small and linear or convex quadratic enough to be searched over all of them.
-fn pieces(analysis: &Analysis, options: &Options) -> Option<Pieces> {
-    if options.method.is_some() || options.value_model.is_some() || options.starts < 2 {
-        return None;
-    }
-    let levels = &analysis.levels;
-    let (leader, follower) = (levels.exact_leader.as_ref()?, levels.exact_follower.as_ref()?);
-    Pieces::new(leader, follower, &analysis.bounds).filter(|_| levels.convex)
-}
-
-/// Whether all pieces are searched.
-pub fn is_searched(analysis: &Analysis, options: &Options) -> bool {
-    pieces(analysis, options).is_some()
-}
-
-/// The search over pieces, where the problem has such.
-pub fn by_pieces(analysis: &Analysis, options: &Options, observer: &dyn Observer) -> Option<ByPieces> {
-    let pieces = pieces(analysis, options)?;
-    let m = analysis.levels.follower.m;
-    let meter = Meter::new(options.budget / 4);
-    let found = pieces.search(PIECES, &meter, &|| observer.interrupted());
-    let ended = found.complete && !found.unbounded;
-    let residual = ended.then_some(0.0);
-    let candidate = |(x, y): (Vec<f64>, Vec<f64>)| Candidate { x, y: y[..m].to_vec(), residual, source: "pieces" };
-    let (complete, empty) = (ended && !found.points.is_empty(), ended && found.points.is_empty());
-    let candidates = found.points.into_iter().map(candidate).collect();
-    let run = Run { candidates, unbounded: found.unbounded, lower_solves: meter.used(), ..Run::default() };
-    Some(ByPieces { run, complete, empty })
-}
-
 /// Variables of both levels up to which runs are cheap.
 const SMALL: usize = 6;
+
+/// Lower solves of a first round that is not dear.
+const CHEAP: u64 = 3_000;
 
 /// Whether a second round is worth its price, decided by what the first one found: no solution, or a solution that too
 /// few of the runs lead to.
@@ -186,7 +145,11 @@ pub fn doubtful(presolved: &Presolved<'_>, analysis: &Analysis, solution: &Solut
     // The first two start at the same point. Where runs are dear, fewer have to do.
     let easy = analysis.levels.convex || problem.n() == 1;
     let small = problem.n() + problem.m() <= SMALL;
-    let enough = 2 + usize::from(small) + usize::from(!easy);
+    // Beyond a handful of variables agreement is all there is, since no look over the region can be afforded: all runs have
+    // to agree, where they are not dear.
+    let cheap = solution.work.lower_solves <= CHEAP;
+    let large = problem.n() + problem.m() > overlook::VARIABLES && !easy && cheap;
+    let enough = 2 + usize::from(small) + usize::from(!easy) + 3 * usize::from(large);
     agreeing < enough.min(runs.len())
 }
 

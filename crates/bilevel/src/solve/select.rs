@@ -1,5 +1,7 @@
 //! From candidates to an answer: the best one that an independent check of the follower accepts, with its certificate.
 
+mod rays;
+
 use bilevel_linalg::stop;
 use std::time::Duration;
 
@@ -12,9 +14,8 @@ use crate::certificate::{
 use crate::lower::{LowerSolver, LowerStatus, Meter, Pool, PoolSettings, Regulariser};
 use crate::observe::Observer;
 use crate::problem::{At, Attitude, Failures, FunctionEvaluator, NamedValues, Place, Problem, Side};
-use crate::set::ConvexSet;
 use crate::smooth::Smoothing;
-use crate::solution::{Certificate, Multipliers, Rigor, Solution, Stationarity, Status, Verdict, Work};
+use crate::solution::{Certificate, Multipliers, Rigor, Solution, Stationarity, Status, Verdict, Witness, Work};
 use crate::upper::{Candidate, Run, branch_residual, optimality_residual, reduced_residual, reducible};
 use crate::value::ValueKind;
 
@@ -123,6 +124,13 @@ fn selected(
         solution.status = Status::Unbounded;
         solution.message = message;
     }
+    if solution.status == Status::Solved
+        && let Some(infimum) = chooser.leader_levels_off(&best, runs)
+    {
+        solution.status = Status::NotAttained;
+        solution.message = format!("the leader's objective still falls far beyond this x, towards {infimum:.7}");
+        solution.infimum = Some(infimum);
+    }
     observer.stage(&crate::observe::Stage {
         start: best.run,
         iteration: 0,
@@ -153,6 +161,14 @@ pub fn certify(
     chooser.hidden_by_flatness(&mut checked);
     work.lower_solves += checked.check.as_ref().map_or(0, |check| check.solves);
     let mut solution = chooser.describe(&checked, None, &mut work);
+    if solution.certificate.verdict != Some(Verdict::Refuted)
+        && let Some((variable, lower)) = chooser.follower_falls_along_an_axis(&checked)
+    {
+        // However small the gap: no point is an answer of such a follower.
+        solution.certificate.verdict = Some(Verdict::Refuted);
+        solution.certificate.witness = Some(chooser.better(&checked, &lower));
+        solution.certificate.statements.push(no_best_answer(&variable));
+    }
     solution.work = work;
     solution
 }
@@ -293,32 +309,6 @@ impl Chooser<'_> {
         corrected.upper.is_finite().then_some(corrected)
     }
 
-    /// Whether F keeps falling over bilevel-feasible points along the ray from another start's point through the best one:
-    /// at 10, 100, ... 10^6 times the distance, each time by more than before.
-    fn leader_falls_along_a_ray(&self, best: &Checked, runs: &[Run]) -> Option<String> {
-        let (problem, x) = (self.problem, &best.candidate.x);
-        let far = |other: &&Candidate| other.x.iter().zip(x).any(|(a, b)| (a - b).abs() > 1e-3 * (1.0 + b.abs()));
-        let from = runs.iter().flat_map(|run| &run.candidates).find(far)?;
-        let (mut last, mut drop, mut size) = (best.upper, 0.0, 0.0);
-        for power in 1..=6 {
-            let step = 10f64.powi(power);
-            let target: Vec<f64> = x.iter().zip(&from.x).map(|(b, a)| b + step * (b - a)).collect();
-            let mut point = target.clone();
-            problem.leader().set.project(&target, &mut point);
-            let y = self.settled(&point, &best.candidate.y);
-            let upper = self.value(problem.leader(), &point, &y);
-            let fine = violation(problem, &point, &y, self.failures) <= VIOLATION;
-            let falling = last - upper > drop;
-            if !fine || !falling {
-                return None;
-            }
-            (drop, last) = (last - upper, upper);
-            size = point.iter().fold(0.0, |a: f64, v| a.max(v.abs()));
-        }
-        let shown = problem.leader().sense.apply(last);
-        Some(format!("the leader's objective falls without end along a ray: {shown:.3e} at an x of size {size:.1e}"))
-    }
-
     /// The local minimiser of the follower next to y.
     fn settled(&self, x: &[f64], y: &[f64]) -> Vec<f64> {
         let (_, follower, smoothing) = self.analysis.levels.exact(self.options.smoothing);
@@ -390,10 +380,8 @@ impl Chooser<'_> {
             let text = "the follower's objective is so flat here that a better answer is within the limit of the gap";
             return (Status::Relaxed, format!("{text}: with it F = {upper:.7}; {basis}"));
         }
-        if let Some(variable) = self.follower_falls_along_an_axis(best) {
-            let text =
-                format!("the follower has no best answer: its objective keeps falling as {variable} goes to infinity");
-            return (Status::FollowerUnbounded, text);
+        if let Some((variable, _)) = self.follower_falls_along_an_axis(best) {
+            return (Status::FollowerUnbounded, no_best_answer(&variable));
         }
         match &certificate.stationarity {
             _ if certificate.verdict == Some(Verdict::Refuted) => {
@@ -412,9 +400,9 @@ impl Chooser<'_> {
         }
     }
 
-    /// The follower's variable, if there is one, along which f is smaller at points far beyond y and never rises: an
-    /// infimum that no answer attains, within the tolerances of a gap.
-    fn follower_falls_along_an_axis(&self, best: &Checked) -> Option<String> {
+    /// The follower's variable, if there is one, along which f is smaller at points far beyond y and never rises, with the
+    /// first of them: an infimum that no answer attains, within the tolerances of a gap.
+    fn follower_falls_along_an_axis(&self, best: &Checked) -> Option<(String, Vec<f64>)> {
         let (x, y) = (&best.candidate.x, &best.candidate.y);
         let here = self.value(self.problem.follower(), x, y);
         let ranges = self.analysis.bounds.follower();
@@ -431,11 +419,26 @@ impl Chooser<'_> {
                         falls && follower_violation(self.problem, x, &far, self.failures) <= VIOLATION
                     });
                 if falling {
-                    return Some(variable(&self.problem.follower().blocks, j));
+                    let mut lower = y.clone();
+                    lower[j] += sign * (1.0 + y[j].abs());
+                    return Some((variable(&self.problem.follower().blocks, j), lower));
                 }
             }
         }
         None
+    }
+
+    /// A feasible y with a lower value of f, as a witness.
+    fn better(&self, than: &Checked, y: &[f64]) -> Witness {
+        let (follower, x) = (self.problem.follower(), &than.candidate.x);
+        let (own, lower) = (self.value(follower, x, &than.candidate.y), self.value(follower, x, y));
+        Witness::Better {
+            y: NamedValues::new(&follower.blocks, y),
+            lower: follower.sense.apply(lower),
+            by: own - lower,
+            feasible: "feasible".to_string(),
+            rigor: Rigor::Estimated,
+        }
     }
 
     /// F at another answer of the follower, in the user's sense, where the bounds of phi show one that is clearly better
@@ -620,6 +623,10 @@ impl Chooser<'_> {
         });
         Multipliers { follower: NamedValues(named.collect()), ..Multipliers::default() }
     }
+}
+
+fn no_best_answer(variable: &str) -> String {
+    format!("the follower has no best answer: its objective keeps falling as {variable} goes to infinity")
 }
 
 /// Followers with more variables are too large for the dense optimality system.

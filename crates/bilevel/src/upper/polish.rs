@@ -37,6 +37,9 @@ pub struct PolishSettings {
     pub sqp: sqp::Settings,
 }
 
+/// Whether to go on.
+pub type Proceed<'s> = dyn Fn() -> bool + 's;
+
 impl Default for PolishSettings {
     fn default() -> Self {
         Self { relaxations: vec![1e-5, 1e-8, 1e-11], gap: 1e-9, sqp: sqp::Settings::default() }
@@ -58,22 +61,23 @@ pub struct Polished {
     pub evaluations: u64,
 }
 
-/// Polishes from (x, ỹ) with the follower's multipliers at ỹ. With `value`, f − v <= gap is a constraint too.
+/// Polishes from (x, ỹ) with the follower's multipliers at ỹ, as long as `proceed` allows. With `value`, f − v <= gap is a
+/// constraint too.
 pub fn polish<'a>(
-    leader: &'a Leader,
-    follower: &'a Follower,
+    (leader, follower): (&'a Leader, &'a Follower),
     start: (&[f64], &[f64], &Multipliers),
     value: Option<&mut (dyn ValueModel + 'a)>,
     smoothing: Smoothing<'a>,
     settings: &PolishSettings,
     failures: &Failures,
+    proceed: &Proceed<'_>,
 ) -> Option<Polished> {
     let mut programme = KktProgramme::new(leader, follower, value, smoothing, settings.gap, failures);
     let mut z = programme.start(start.0, start.1, start.2);
     let mut best = None;
     for &t in &settings.relaxations {
         programme.relax(t);
-        let found = sqp::solve(&mut programme, &z, &settings.sqp);
+        let found = sqp::solve_with(&mut programme, &z, &settings.sqp, Some(&mut |_| proceed()));
         let usable = found.status.is_success() || found.residuals.violation <= 1e-7;
         if !usable || matches!(found.status, Status::Numerical | Status::Unbounded) {
             break;

@@ -6,6 +6,7 @@
 //! still decrease as the jump comes closer, is the value behind it higher, and is the best value nowhere else. The point
 //! returned keeps a distance from the jump, so that rounding does not decide on which side it lies.
 
+use bilevel_linalg::vector;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -122,6 +123,32 @@ const SHORT: f64 = 1e-5;
 /// Steps back, relative to 1 + ‖x‖, and how much the value may change by them.
 const BEHIND: [f64; 2] = [1e-5, 1e-3];
 const NEAR: f64 = 1e-2;
+
+/// Whether phi falls without end from `base` in the direction of `towards`: at 1, 10, ... 10^6 times the size of `base`, each
+/// time by more than before.
+pub fn falls_without_end(oracle: &mut Oracle<'_>, set: &Set, base: &[f64], towards: &[f64]) -> bool {
+    let size = 1.0 + vector::norm_inf(base);
+    let mut direction: Vec<f64> = towards.iter().zip(base).map(|(a, b)| a - b).collect();
+    let length = vector::norm_inf(&direction);
+    if !(length > 0.0 && length.is_finite()) {
+        return false;
+    }
+    vector::scale(size / length, &mut direction);
+    let line = Line { set, from: base, direction: &direction, sign: 1.0 };
+    let (mut last, mut drop) = (None, 0.0);
+    for power in 0..=6 {
+        let Some(value) = line.value(oracle, 10f64.powi(power)).map(|sample| sample.value) else { return false };
+        if let Some(last) = last {
+            let falls = last - value > drop;
+            if !falls {
+                return false;
+            }
+            drop = last - value;
+        }
+        last = Some(value);
+    }
+    last.is_some_and(f64::is_finite)
+}
 
 /// A ray from a point.
 struct Line<'a> {
@@ -248,6 +275,17 @@ mod tests {
         let blurred = |x: f64| (-x + 4e8 * (x + 3e-8).max(0.0)).min(4.0);
         let found = look(|x| if x < 0.0 { blurred(x) } else { 4.0 }, -3.5e-8).unwrap();
         assert!(found.infimum.abs() < 1e-6 && found.beyond >= 4.0, "{found:?}");
+    }
+
+    #[test]
+    fn what_falls_faster_and_faster_is_told_from_what_levels_off() {
+        let falls = |phi: fn(f64) -> f64| {
+            let phi = Closed(1, move |x: &[f64]| (phi(x[0]), None));
+            let mut oracle = Oracle::new(&phi, 1e-12, 1000, &Silent);
+            falls_without_end(&mut oracle, &Whole::new(1).into(), &[1.0], &[1e12])
+        };
+        assert!(falls(|x| -x) && falls(|x| 3.0 - x.sqrt()) && falls(|x| -x * x));
+        assert!(!falls(|x| 1.0 / (1.0 + x * x)) && !falls(|x| x) && !falls(|x| (x - 5.0).abs()));
     }
 
     #[test]

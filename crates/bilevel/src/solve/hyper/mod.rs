@@ -12,6 +12,8 @@ mod local;
 mod objective;
 mod report;
 
+use bilevel_linalg::vector;
+
 use super::presolve::Presolved;
 use super::{Analysis, FollowerConvexity, Options, Watch, global, portfolio, select, without_point};
 use crate::certificate::Degeneracy;
@@ -33,6 +35,8 @@ const ACCURACIES: (f64, f64) = (1e-13, 1e-8);
 const PENALTIES: [f64; 5] = [1.0, 10.0, 100.0, 1e4, 1e6];
 /// Largest violation, relative to 1 + the point's size, that the penalty may leave.
 const VIOLATION: f64 = 1e-7;
+/// A point of this size lies on the way to infinity, or has lost its digits.
+const OUT: f64 = 1e8;
 /// Largest number of variables of the pattern search, and its sample in each of them.
 const FEW: usize = 6;
 const SAMPLE: usize = 24;
@@ -97,7 +101,7 @@ pub fn solve(
     if let Some(message) = failures.first() {
         solution.status = Status::Numerical;
         solution.message = format!("a user's function failed: {message}");
-    } else if options.global && options.follower_tolerance == 0.0 {
+    } else if options.global && options.follower_tolerance == 0.0 && solution.status != Status::Unbounded {
         // No tolerance: a bound over all bilevel-feasible points bounds the worst cases too.
         return global::close(presolved, analysis, options, watch, &failures, solution);
     }
@@ -216,6 +220,13 @@ impl Search<'_> {
         let mut answer = best_of(found, used, self.watch.interrupted());
         if self.wants_pattern_search(&answer) {
             self.pattern_search(phi, start, &mut answer);
+        }
+        if let Some(best) = answer.best.as_ref().filter(|best| vector::norm_inf(&best.x) > OUT) {
+            // So far out that its digits are gone: is it on the way to infinity?
+            let mut oracle = Oracle::new(phi, self.accuracy, usize::MAX, self.watch).cold();
+            if attain::falls_without_end(&mut oracle, set, start, &best.x) {
+                answer.ending = Ending::Unbounded;
+            }
         }
         answer.finish()
     }

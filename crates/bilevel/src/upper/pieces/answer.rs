@@ -76,7 +76,7 @@ impl QuadraticFollower {
             balls: &[],
         };
         let QpSolution { status, z, bound_multipliers, row_multipliers, residual, .. } =
-            solve_qp(&qp, &QpOptions::default()).ok()?;
+            solve_qp(&qp, &QpOptions { dense_from: 0, ..QpOptions::default() }).ok()?;
         Some(Answer { status, y: z, rows: row_multipliers, bounds: bound_multipliers, residual })
     }
 

@@ -17,8 +17,9 @@ use super::data::{Coefficients, QuadraticFollower};
 
 /// Borders before the system is factored again.
 const BORDERS: usize = 60;
-/// Steps of iterative refinement.
+/// Steps of iterative refinement, and the residual, relative to the right side, that ends it.
 const REFINEMENTS: usize = 4;
+const REFINED: f64 = 1e-14;
 /// Relative shift of the sparse factorisation, taken away by refinement.
 const SHIFT: f64 = 1e-9;
 /// What refinement may leave of a right side of size 1 for a system that is not singular.
@@ -201,7 +202,7 @@ impl<'a> Kkt<'a> {
         for _ in 0..REFINEMENTS {
             let (mut left_y, mut left_rows) = self.residual(&right_y, &right_rows, y, rows);
             let now = norm_inf(&left_y).max(norm_inf(&left_rows));
-            if now.is_nan() || now <= 1e-15 * size || now >= 0.5 * last {
+            if now.is_nan() || now <= REFINED * size || now >= 0.5 * last {
                 break;
             }
             last = now;

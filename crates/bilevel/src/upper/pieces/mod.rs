@@ -21,8 +21,9 @@
 //! linear.rs     linear followers, whose answer jumps: two programmes in turn
 //! multipliers.rs the follower's multipliers where its answer is degenerate
 //! residual.rs   strong stationarity of a point, from the data alone
-//! starts.rs     where they begin
-//! run.rs        descents from several starts
+//! starts.rs     where they begin when F has products of variables alone
+//! run.rs        one descent, from any x
+//! tour.rs       descents from several starts, the later ones near the best end
 //! ```
 
 mod adjoint;
@@ -46,6 +47,7 @@ mod run;
 mod starts;
 #[cfg(test)]
 mod tests;
+mod tour;
 
 pub use answer::Answer;
 pub use data::{Coefficients, QuadraticFollower, QuadraticLeader};

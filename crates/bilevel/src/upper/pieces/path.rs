@@ -29,7 +29,7 @@ impl Descent<'_> {
 
     /// Runs along d as far as φ falls; the length run, or `None` if there is no end.
     pub(super) fn search(&mut self, d: &[f64]) -> Option<f64> {
-        let mut length = 0.0;
+        let (mut length, mut idle) = (0.0, 0);
         loop {
             let slope = dot(&self.gradient, d);
             if slope >= 0.0 {
@@ -54,6 +54,11 @@ impl Descent<'_> {
             self.piece.go(&x);
             self.evaluate();
             length += t;
+            // Kinks at one point may be crossed one after the other without an end.
+            idle = if t * norm_inf(d) > STILL * (1.0 + norm_inf(&self.piece.x)) { 0 } else { idle + 1 };
+            if idle > self.piece.sides.len() {
+                return Some(length);
+            }
             // On the next piece the guards have other normals: with any, d would lead away from them.
             if !event.is_some_and(|event| self.pass(event, d)) || !self.guards.is_empty() {
                 return Some(length);

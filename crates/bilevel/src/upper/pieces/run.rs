@@ -1,4 +1,4 @@
-//! Descents from several starts.
+//! One descent from any x: mending first, then from piece to piece, with answers that the leader picks among.
 
 use bilevel_linalg::vector::norm_inf;
 use bilevel_linalg::{Csr, stop};
@@ -8,10 +8,8 @@ use super::extend::Extended;
 use super::perturb::{End, PERTURBATIONS, SEED};
 use super::{Descent, Ended, Piece, QuadraticProblem};
 use crate::observe::{Observer, Stage};
-use crate::upper::{Candidate, Run};
+use crate::upper::Run;
 
-/// Steps of one descent at most.
-const STEPS: usize = 20_000;
 /// Rounds in which a violated constraint of the leader is mended.
 const MENDING: usize = 6;
 /// Answers of the follower that the leader picks among: dimensions at most.
@@ -29,10 +27,13 @@ const BETTER: f64 = 1e-7;
 const REPORTED: u64 = 50_000_000;
 
 /// Where a descent ended.
-struct Found {
-    x: Vec<f64>,
-    y: Vec<f64>,
-    ended: Ended,
+pub(super) struct Found {
+    /// x, the auxiliary variables of its set, and further ones.
+    pub x: Vec<f64>,
+    /// y.
+    pub y: Vec<f64>,
+    /// How the descent ended.
+    pub ended: Ended,
     /// Whether more touches its bounds there than holds.
     degenerate: bool,
 }
@@ -49,6 +50,8 @@ struct Watch<'a> {
     /// F as the user knows it.
     shown: &'a dyn Fn(f64) -> f64,
     start: usize,
+    /// Steps of one descent at most.
+    steps: usize,
     /// Steps between two reports, and until the next one.
     every: u64,
     left: u64,
@@ -60,7 +63,7 @@ struct Watch<'a> {
 
 impl Watch<'_> {
     fn run(&mut self, descent: &mut Descent<'_>) -> Ended {
-        let ended = descent.run(STEPS, &mut |descent| self.look(descent));
+        let ended = descent.run(self.steps, &mut |descent| self.look(descent));
         self.lower_solves += descent.exchanges;
         self.upper_evaluations += descent.steps;
         ended
@@ -95,39 +98,30 @@ impl Watch<'_> {
 }
 
 impl QuadraticProblem {
-    /// How many starts are worth their work: more than wanted for the smallest problems, one for the largest.
-    pub fn starts(&self, wanted: usize) -> usize {
-        let order = self.order();
-        let most = wanted.max(1) * if order <= SMALL { CHEAP } else { 1 };
-        (WORK / (order * order * order).max(1)).clamp(1, most)
-    }
-
-    fn order(&self) -> usize {
+    /// The order of both levels' systems together.
+    pub(super) fn order(&self) -> usize {
         self.follower.m() + self.follower.r().min(self.follower.m()) + self.n
     }
 
-    /// A descent from each x; `shown` gives F as the user knows it.
-    pub fn run(&self, starts: &[Vec<f64>], shown: &dyn Fn(f64) -> f64, observer: &dyn Observer) -> Run {
-        let mut run = Run::default();
+    /// The ends of descents of at most so many steps from x, the start of this number; what they took is added to `run`.
+    /// `shown` gives F as the user knows it.
+    pub(super) fn ends(
+        &self,
+        x: &[f64],
+        (start, steps): (usize, usize),
+        run: &mut Run,
+        shown: &dyn Fn(f64) -> f64,
+        observer: &dyn Observer,
+    ) -> Vec<Found> {
         let every = (REPORTED / (self.order() * self.order()).max(1) as u64).max(1);
-        for (start, x) in starts.iter().enumerate() {
-            let (reports, lower_solves, upper_evaluations) = (0, 1, 0);
-            let mut watch =
-                Watch { observer, shown, start, every, left: every, reports, lower_solves, upper_evaluations };
-            if start > 0 && watch.stopped() {
-                break;
-            }
-            let found = self.descend(&self.start(x), &mut watch);
-            run.unbounded |= found.iter().any(|found| found.ended == Ended::Unbounded);
-            for Found { x, y, .. } in found {
-                watch.report(self.leader.evaluate(&[&x[..], &y].concat()).0, 0);
-                let (x, y) = (x[..self.n].to_vec(), y[..self.y].to_vec());
-                run.candidates.push(Candidate { x, y, residual: None, source: "pieces" });
-            }
-            run.lower_solves += watch.lower_solves;
-            run.upper_evaluations += watch.upper_evaluations;
-        }
-        run
+        let (reports, lower_solves, upper_evaluations) = (0, 1, 0);
+        let mut watch =
+            Watch { observer, shown, start, steps, every, left: every, reports, lower_solves, upper_evaluations };
+        let found = self.descend(&self.start(x), &mut watch);
+        found.iter().for_each(|found| watch.report(self.value(found), 0));
+        run.lower_solves += watch.lower_solves;
+        run.upper_evaluations += watch.upper_evaluations;
+        found
     }
 
     /// Descents from x: on the follower as it is and, where that leads to no stationary point, with small changes.
@@ -181,8 +175,10 @@ impl QuadraticProblem {
         })
     }
 
-    fn value(&self, found: &Found) -> f64 {
-        self.leader.evaluate(&[&found.x[..], &found.y].concat()).0
+    /// F at the end of a descent; further variables of the leader have no part in it.
+    pub(super) fn value(&self, found: &Found) -> f64 {
+        let (x, y) = (&found.x[..self.leader.lower.len()], &found.y[..self.follower.m()]);
+        self.leader.evaluate(&[x, y].concat()).0
     }
 
     /// Where a run had to end before it had any point: the start, with whatever answer there is.
@@ -302,10 +298,3 @@ impl QuadraticProblem {
         })
     }
 }
-
-/// Problems of this order get so many times the starts.
-const SMALL: usize = 50;
-const CHEAP: usize = 4;
-
-/// Arithmetic that all starts together may need, in cubes of the order.
-const WORK: usize = 50_000_000;

@@ -115,7 +115,7 @@ fn with_one_variable_the_best_end_is_that_of_a_grid() {
     for seed in 0..8 {
         let problem = random(1, 6, 3, 6, 1.0, seed);
         let starts: Vec<Vec<f64>> = (0..9).map(|k| vec![-1.0 + 0.25 * f64::from(k)]).collect();
-        let run = problem.run(&starts, &|f| f, &Silent);
+        let run = problem.search(&starts, (6, 0), &|f| f, &Silent);
         let best = run.candidates.iter().map(|c| phi(&problem, &c.x)).fold(f64::INFINITY, f64::min);
         let grid = (0..=400).map(|k| phi(&problem, &[-1.0 + f64::from(k) / 200.0])).fold(f64::INFINITY, f64::min);
         assert!(best <= grid + 1e-9, "{seed}: {best} {grid}");
@@ -127,7 +127,7 @@ fn ends_are_stationary_and_nothing_near_is_better() {
     let mut rng = ChaCha8Rng::seed_from_u64(5);
     for (seed, rank, spread) in [(1, 16, 1.0), (2, 16, 1.0), (3, 11, 1.0), (4, 11, 1.0), (5, 16, 0.4), (6, 16, 0.4)] {
         let problem = random(5, 16, 8, rank, spread, seed);
-        let run = problem.run(&[vec![0.0; 5], vec![0.5; 5]], &|f| f, &Silent);
+        let run = problem.search(&[vec![0.0; 5], vec![0.5; 5]], (6, 0), &|f| f, &Silent);
         assert!(!run.candidates.is_empty());
         for candidate in &run.candidates {
             let found = problem.strong_stationarity(&candidate.x, &candidate.y).unwrap();
@@ -183,7 +183,7 @@ fn undecided() -> QuadraticProblem {
 #[test]
 fn the_leader_picks_among_several_answers() {
     let problem = undecided();
-    let run = problem.run(&[vec![0.2, 0.7]], &|f| f, &Silent);
+    let run = problem.search(&[vec![0.2, 0.7]], (6, 0), &|f| f, &Silent);
     let found = &run.candidates[0];
     assert!(norm_inf(&[found.x[0] - 0.5, found.x[1], found.y[0] - 0.5, found.y[1] - 0.5]) < 1e-9, "{found:?}");
     assert!(problem.strong_stationarity(&found.x, &found.y).unwrap().residual < 1e-7);
@@ -211,7 +211,7 @@ fn toll() -> QuadraticProblem {
 fn a_toll_goes_as_high_as_the_free_way_allows() {
     let problem = toll();
     assert!(problem.is_linear());
-    let run = problem.run(&[vec![0.1]], &|f| f, &Silent);
+    let run = problem.search(&[vec![0.1]], (6, 0), &|f| f, &Silent);
     let found = &run.candidates[0];
     assert!((found.x[0] - 0.8).abs() < 1e-7 && (found.y[1] - 1.0).abs() < 1e-7, "{found:?}");
     assert!(problem.strong_stationarity(&found.x, &found.y).unwrap().residual < 1e-6);
@@ -275,7 +275,7 @@ fn tolls_on_congested_networks_end_where_no_toll_nearby_earns_more() {
         let problem = network(4, 0.1, seed);
         assert!(problem.has_products_alone());
         let starts = problem.promising(&[vec![1.0; problem.n]], 1, &|| false);
-        let run = problem.run(&starts, &|f| f, &Silent);
+        let run = problem.search(&starts, (1, 0), &|f| f, &Silent);
         let earned = |x: &[f64]| {
             let answer = problem.follower.answer(x).unwrap();
             problem.leader.evaluate(&[x, &answer.y].concat()).0
@@ -295,4 +295,39 @@ fn tolls_on_congested_networks_end_where_no_toll_nearby_earns_more() {
             assert!(earned(&x) >= least - 1e-4 * (1.0 + least.abs()), "{seed} {k}: {} {least}", earned(&x));
         }
     }
+}
+
+#[test]
+fn further_starts_never_make_it_worse_and_one_is_one() {
+    let mut better = 0;
+    for seed in 0..6 {
+        let problem = random(6, 18, 9, 12, 1.0, seed);
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let spread: Vec<Vec<f64>> = (0..30).map(|_| (0..6).map(|_| rng.random_range(-1.0..1.0)).collect()).collect();
+        let value = |run: &crate::upper::Run| {
+            let first = &run.candidates[0];
+            problem.leader.evaluate(&[&first.x[..], &first.y].concat()).0
+        };
+        let one = problem.search(&spread[..1], (1, 0), &|f| f, &Silent);
+        let many = problem.search(&spread, (6, 0), &|f| f, &Silent);
+        assert!(one.candidates.len() == 1 && value(&many) <= value(&one) + 1e-12, "{seed}");
+        better += usize::from(value(&many) < value(&one) - 1e-6);
+        let again = problem.search(&spread, (6, 0), &|f| f, &Silent);
+        assert_eq!(many.candidates[0].x, again.candidates[0].x, "the same seed, the same answer");
+        // Ends are different ones, best first.
+        let values: Vec<f64> =
+            many.candidates.iter().map(|c| problem.leader.evaluate(&[&c.x[..], &c.y].concat()).0).collect();
+        assert!(values.windows(2).all(|pair| pair[0] < pair[1]), "{values:?}");
+    }
+    assert!(better >= 2, "{better}");
+}
+
+#[test]
+fn work_bounds_the_number_of_descents() {
+    let problem = random(4, 60, 30, 60, 1.0, 1);
+    let spread = vec![vec![0.1; 4]; 200];
+    let (few, more) =
+        (problem.search(&spread, (1, 0), &|f| f, &Silent), problem.search(&spread, (4, 0), &|f| f, &Silent));
+    assert!(few.lower_solves < more.lower_solves, "{} {}", few.lower_solves, more.lower_solves);
+    assert!(problem.starts(1) == 1 && problem.starts(6) > 6);
 }

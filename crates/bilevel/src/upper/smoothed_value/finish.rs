@@ -47,7 +47,7 @@ impl<'a> SmoothedValue<'a> {
         let (mut residual, basin) = self.follow_answer((x, &answer.y), &mut solver, models, observer, run);
         let mut step = if residual.is_finite() { "implicit" } else { "polish" };
         if self.polish_is_wanted(run, (x, y), residual) && !self.must_stop(observer) {
-            let polished = self.polish_from((x, y), &answer.y[..m], basin, models, run);
+            let polished = self.polish_from((x, y), &answer.y[..m], basin, (models, observer), run);
             (residual, step) = (residual.min(polished), "polish");
         }
         observer.stage(&Stage {
@@ -102,7 +102,7 @@ impl<'a> SmoothedValue<'a> {
         (x, y): (&[f64], &[f64]),
         answer: &[f64],
         basin: Basin,
-        models: &Models<'_, 'a>,
+        (models, observer): (&Models<'_, 'a>, &dyn Observer),
         run: &mut Run,
     ) -> f64 {
         let m = self.problem.m();
@@ -115,7 +115,7 @@ impl<'a> SmoothedValue<'a> {
         }
         let mut residual = f64::INFINITY;
         for (x, y, answer) in &from {
-            if let Some(polished) = self.polished((leader, follower), (x, y), answer, models) {
+            if let Some(polished) = self.polished((leader, follower), (x, y), answer, models, observer) {
                 residual = residual.min(polished.residual);
                 self.polish_candidates(run, polished, &mut solver);
             }
@@ -211,6 +211,7 @@ impl<'a> SmoothedValue<'a> {
         (x, y): (&[f64], &[f64]),
         answer: &LowerSolution,
         models: &Models<'_, 'a>,
+        observer: &dyn Observer,
     ) -> Option<Polished> {
         let smoothing = self.levels.multiplied(self.family).2;
         let from = follower.extend(x, y);
@@ -220,6 +221,9 @@ impl<'a> SmoothedValue<'a> {
             value.suggest(&from);
         }
         let start = (x, from.as_slice(), &answer.multipliers);
-        polish(leader, follower, start, value.as_deref_mut(), smoothing, &self.polish, &self.failures)
+        // A polish that is under way may go over the budget, but not without end.
+        let proceed = || !observer.interrupted() && !self.meter.is_far_over();
+        let (levels, value) = ((leader, follower), value.as_deref_mut());
+        polish(levels, start, value, smoothing, &self.polish, &self.failures, &proceed)
     }
 }
