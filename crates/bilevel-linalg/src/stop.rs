@@ -31,6 +31,12 @@ impl Stop {
         Self { grace: self.grace + grace, seen: Arc::default(), ..self.clone() }
     }
 
+    /// Whether it would be time without what [`Stop::later`] adds.
+    pub fn is_due(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+            || self.flag.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed))
+    }
+
     /// Whether it is time.
     pub fn asked(&self) -> bool {
         if self.deadline.is_some_and(|deadline| Instant::now() >= deadline + self.grace) {
@@ -48,6 +54,11 @@ thread_local! {
 /// Whether the work on this thread should end.
 pub fn asked() -> bool {
     CURRENT.with_borrow(Stop::asked)
+}
+
+/// Whether the work on this thread has only what finishing work may take.
+pub fn hurried() -> bool {
+    CURRENT.with_borrow(Stop::is_due)
 }
 
 /// The wish that holds on this thread.
@@ -80,7 +91,7 @@ mod tests {
             flag.store(true, Ordering::Relaxed);
             assert!(asked());
             // Finishing work has its own time, and the wish goes along to other threads.
-            within(current().later(Duration::from_secs(3600)), || assert!(!asked()));
+            within(current().later(Duration::from_secs(3600)), || assert!(!asked() && hurried()));
             let stop = current();
             std::thread::scope(|scope| {
                 scope.spawn(|| {

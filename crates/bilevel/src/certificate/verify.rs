@@ -6,6 +6,8 @@
 //! too. The verdict is about feasibility and the follower's optimality, and for the pessimistic attitude also about y
 //! being the worst answer; stationarity is no part of it.
 
+use bilevel_linalg::stop;
+
 use super::words;
 use super::{FollowerCheck, follower_violation, violation};
 use crate::problem::{At, Attitude, Failures, FunctionEvaluator, NamedValues, Problem, Side};
@@ -25,6 +27,8 @@ const PROVED: f64 = 1e-8;
 const BETTER: f64 = 1e-7;
 /// Largest number of scalar operations of a formula that proofs are made of.
 const OPERATIONS: usize = 600_000;
+/// The same, for a run that was told to end.
+const HASTY_OPERATIONS: usize = 60_000;
 /// Boxes looked at for one proof while candidates are compared, and for a certificate.
 const NODES: usize = 3_000;
 const FINAL_NODES: usize = 5_000;
@@ -58,7 +62,8 @@ impl<'a> Verifier<'a> {
     /// Prepares the problem. `unit` is the size of f's terms where they are much smaller than 1, else 1: answers tie within
     /// a share of it.
     pub fn new(problem: &'a Problem, unit: f64, failures: &'a Failures) -> Self {
-        let formulas = Formulas::within(problem, OPERATIONS).ok();
+        let operations = if stop::hurried() { HASTY_OPERATIONS } else { OPERATIONS };
+        let formulas = Formulas::within(problem, operations).ok();
         let usual = Tolerances::default();
         let tolerances = Tolerances { violation: VIOLATION, eta: usual.eta * unit.min(1.0), ..usual };
         Self { problem, failures, formulas, tolerances }

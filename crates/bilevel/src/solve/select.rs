@@ -558,7 +558,7 @@ impl Chooser<'_> {
             return (Some(Stationarity { residual, radius: None, measure, rigor }), Multipliers::default());
         }
         let (leader, follower, smoothing) = levels.multiplied(self.options.smoothing);
-        if follower.size() > LARGEST_SYSTEM {
+        if follower.size() > if stop::hurried() { HASTY_SYSTEM } else { LARGEST_SYSTEM } {
             return (None, Multipliers::default());
         }
         let meter = Meter::unlimited();
@@ -631,6 +631,8 @@ fn no_best_answer(variable: &str) -> String {
 
 /// Followers with more variables are too large for the dense optimality system.
 const LARGEST_SYSTEM: usize = 1500;
+/// The same, for a run that was told to end.
+const HASTY_SYSTEM: usize = 200;
 /// Offset of seeds, so that a check never repeats the random numbers of what it checks.
 const FRESH: u64 = 1 << 32;
 

@@ -24,6 +24,8 @@ pub struct QuadraticForm {
     pub constant: Option<f64>,
 }
 
+/// Vectors with at most so many entries are not written out with their zeros.
+const SHORT: usize = 16;
 /// Dense forms of more variables are refused.
 const LARGEST_DENSE: usize = 6000;
 
@@ -232,6 +234,12 @@ impl Accumulator {
     /// Adds the lower triangle of weight * a bᵀ to the dense matrix.
     fn add_half(&mut self, weight: f64, a: &[(u32, f64)], b: &[(u32, f64)]) {
         let Some(dense) = &mut self.dense else { return };
+        if b.len() <= SHORT {
+            for &(i, s) in a {
+                b.iter().filter(|(j, _)| *j <= i).for_each(|&(j, t)| dense[(i as usize, j as usize)] += weight * s * t);
+            }
+            return;
+        }
         self.scattered.clear();
         self.scattered.resize(self.size, 0.0);
         b.iter().for_each(|&(j, t)| self.scattered[j as usize] = t);

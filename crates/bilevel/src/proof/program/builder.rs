@@ -356,7 +356,7 @@ impl Builder {
             program.facts.push(self.facts[i]);
         }
         program.roots = roots.iter().map(|&root| renumbered[root as usize]).collect();
-        program.needs = program.roots.iter().map(|&root| needs(&program, root)).collect();
+        program.needs = needs(&program);
         program
     }
 }

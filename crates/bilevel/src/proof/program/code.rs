@@ -142,14 +142,25 @@ pub(super) fn arguments(code: Code, list: &[Index], mut visit: impl FnMut(Index)
     }
 }
 
-/// The operations that `root` needs, increasing.
-pub(super) fn needs(program: &Program, root: Index) -> Vec<Index> {
-    let mut needed = vec![false; root as usize + 1];
-    needed[root as usize] = true;
-    for i in (0..=root as usize).rev() {
-        if needed[i] {
-            arguments(program.codes[i], &program.list, |a| needed[a as usize] = true);
+/// The operations that each root needs, increasing.
+pub(super) fn needs(program: &Program) -> Vec<Vec<Index>> {
+    // The last root for which an operation was seen.
+    let mut seen = vec![usize::MAX; program.codes.len()];
+    let of = |(number, &root): (usize, &Index)| {
+        let mut found = vec![root];
+        seen[root as usize] = number;
+        let mut next = 0;
+        while let Some(&i) = found.get(next) {
+            next += 1;
+            arguments(program.codes[i as usize], &program.list, |a| {
+                if seen[a as usize] != number {
+                    seen[a as usize] = number;
+                    found.push(a);
+                }
+            });
         }
-    }
-    (0..=root).filter(|&i| needed[i as usize]).collect()
+        found.sort_unstable();
+        found
+    };
+    program.roots.iter().enumerate().map(of).collect()
 }

@@ -53,7 +53,11 @@ pub fn may_jump(problem: &Problem, analysis: &Analysis) -> bool {
 /// The answer as a solution.
 pub fn report(search: &Search<'_>, phi: &Penalised<'_>, answer: &Answer, failures: &Failures) -> Solution {
     let stop = stop::current().later(select::HASTE);
-    stop::within(stop, || described(search, phi, answer, failures))
+    let mut solution = stop::within(stop, || described(search, phi, answer, failures));
+    if search.watch.interrupted() && matches!(solution.status, Status::Stuck | Status::Relaxed) {
+        cut_short(search, answer, &mut solution);
+    }
+    solution
 }
 
 fn described(search: &Search<'_>, phi: &Penalised<'_>, answer: &Answer, failures: &Failures) -> Solution {

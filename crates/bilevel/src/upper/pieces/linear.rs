@@ -222,7 +222,12 @@ impl QuadraticProblem {
         }
         let residual = worst / (1.0 + norm_inf(&gradient));
         let (bounds, rows) = multipliers.split_at(m);
-        residual.is_finite().then(|| StrongStationarity { residual, rows: rows.to_vec(), bounds: bounds.to_vec() })
+        residual.is_finite().then(|| StrongStationarity {
+            residual,
+            rows: rows.to_vec(),
+            bounds: bounds.to_vec(),
+            slope: Vec::new(),
+        })
     }
 
     /// What an item leaves of its conditions: `range` are the multipliers that its place allows, θ belongs to the

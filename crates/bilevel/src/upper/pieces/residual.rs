@@ -34,6 +34,8 @@ pub struct StrongStationarity {
     pub rows: Vec<f64>,
     /// μ.
     pub bounds: Vec<f64>,
+    /// What the best multipliers leave of ∇F in x, where they were looked for by a programme.
+    pub slope: Vec<f64>,
 }
 
 impl QuadraticProblem {
@@ -88,7 +90,7 @@ impl QuadraticProblem {
         let (guards, bounds) = plain.or_else(|| descent.signed_multipliers())?;
         let residual = descent.system_residual(&guards, &bounds);
         let (rows, bounds) = (descent.piece.rows, descent.piece.bounds);
-        Some(StrongStationarity { residual, rows, bounds })
+        Some(StrongStationarity { residual, rows, bounds, slope: Vec::new() })
     }
 }
 
@@ -140,8 +142,9 @@ impl QuadraticProblem {
             }
         }
         self.leader_columns(x, y, &mut columns);
-        let residual = columns.least(&gradient, follower, &rows)?;
-        Some(StrongStationarity { residual, rows: of_rows, bounds: of_bounds })
+        let (residual, mut slope) = columns.least(&gradient, follower, &rows)?;
+        slope.truncate(n);
+        Some(StrongStationarity { residual, rows: of_rows, bounds: of_bounds, slope })
     }
 
     fn leader_columns(&self, x: &[f64], y: &[f64], columns: &mut Columns) {
@@ -190,9 +193,14 @@ impl Columns {
         self.lower.len() - 1
     }
 
-    /// The largest entry of what the best multipliers leave of the gradient, relative to 1 + its size; `rows` are ranges
-    /// of B_i p.
-    fn least(mut self, gradient: &[f64], follower: &QuadraticFollower, rows: &[(usize, (f64, f64))]) -> Option<f64> {
+    /// The largest entry of what the best multipliers leave of the gradient, relative to 1 + its size, and what they leave;
+    /// `rows` are ranges of B_i p.
+    fn least(
+        mut self,
+        gradient: &[f64],
+        follower: &QuadraticFollower,
+        rows: &[(usize, (f64, f64))],
+    ) -> Option<(f64, Vec<f64>)> {
         let (count, left) = (self.lower.len(), gradient.len());
         for k in 0..left {
             let column = self.push(f64::NEG_INFINITY, f64::INFINITY);
@@ -229,7 +237,8 @@ impl Columns {
         matrix.mul_add(1.0, &clipped, &mut value);
         let off = |k: usize| (row_lower[k] - value[k]).max(value[k] - row_upper[k]).max(0.0);
         let worst = (0..value.len()).map(off).fold(0.0, f64::max);
-        worst.is_finite().then_some(worst / (1.0 + norm_inf(gradient)))
+        let rest = (0..left).map(|k| gradient[k] - value[k]).collect();
+        worst.is_finite().then_some((worst / (1.0 + norm_inf(gradient)), rest))
     }
 }
 

@@ -1,5 +1,6 @@
 //! One descent from any x: mending first, then from piece to piece, with answers that the leader picks among.
 
+use bilevel_linalg::vector::norm_inf;
 use bilevel_linalg::{Csr, stop};
 
 use super::data::{Coefficients, QuadraticFollower, QuadraticLeader};
@@ -17,7 +18,11 @@ const EXTENSIONS: usize = 40;
 /// Violations of the leader's rows below this, relative, are none.
 const VIOLATED: f64 = 1e-9;
 /// Descents on degenerate followers with other changes, while F falls by this, relative.
-const ROUNDS: u64 = 5;
+const ROUNDS: u64 = 12;
+/// A residual that is small enough; else the first step tried, relative to 1 + the size of x, and how many shorter ones.
+const STATIONARY: f64 = 1e-6;
+const REACH: f64 = 0.1;
+const LENGTHS: i32 = 6;
 const BETTER: f64 = 1e-7;
 /// Linear followers are searched by programmes from the first starts, while these have at most so many variables.
 const FIRST: usize = 2_000;
@@ -150,12 +155,16 @@ impl QuadraticProblem {
         let better = |a: &Found, b: &Found| self.value(a) < self.value(b) - BETTER * (1.0 + self.value(b).abs());
         let from = own.as_ref().map_or(start, |own| &own.x[..start.len()]);
         let mut other = self.degenerate(from, SEED, watch);
-        // Small changes make small hollows, in which a descent may be caught: other changes make others.
+        // Small changes make small hollows, in which a descent may be caught: other changes make others, and a step along
+        // what the multipliers leave of the gradient leads out of them.
         for round in 1..ROUNDS {
             let Some(best) = &other else { break };
-            let Some(next) = self.degenerate(&best.x, SEED + round, watch).filter(|next| better(next, best)) else {
-                break;
-            };
+            let next = self.degenerate(&best.x, SEED + round, watch).filter(|next| better(next, best));
+            let next = next.or_else(|| {
+                let x = self.step_out(best, watch)?;
+                self.degenerate(&x, SEED + round, watch).filter(|next| better(next, best))
+            });
+            let Some(next) = next else { break };
             other = Some(next);
         }
         let settled = |end: &Option<Found>| end.as_ref().is_some_and(|end| end.ended != Ended::Stalled);
@@ -191,6 +200,26 @@ impl QuadraticProblem {
     /// The number of unknowns in a programme over both levels and the multipliers.
     fn programme_size(&self) -> usize {
         self.leader.lower.len() + self.follower.m() + self.follower.r()
+    }
+
+    /// A point beside one that is not stationary, with a lower F at the follower's answer.
+    fn step_out(&self, best: &Found, watch: &mut Watch<'_>) -> Option<Vec<f64>> {
+        let found = self.strong_stationarity(&best.x, &best.y).filter(|found| found.residual > STATIONARY)?;
+        let (size, here) = (norm_inf(&found.slope), self.value(best));
+        if size == 0.0 {
+            return None;
+        }
+        let reach = REACH * (1.0 + norm_inf(&best.x));
+        let (lower, upper) = (&self.leader.lower, &self.leader.upper);
+        (0..LENGTHS).find_map(|k| {
+            let length = reach * 0.2f64.powi(k) / size;
+            let step = |(j, (x, g)): (usize, (&f64, &f64))| (x - length * g).max(lower[j]).min(upper[j]);
+            let x: Vec<f64> = best.x.iter().zip(&found.slope).enumerate().map(step).collect();
+            watch.lower_solves += 1;
+            let y = self.follower.answer(&x).filter(|answer| answer.status.is_answer() && !watch.stopped())?.y;
+            let falls = self.leader.evaluate(&[&x[..], &y].concat()).0 < here - BETTER * (1.0 + here.abs());
+            (falls && self.mending(&x, &y).is_none()).then_some(x)
+        })
     }
 
     /// F at the end of a descent; further variables of the leader have no part in it.

@@ -219,6 +219,84 @@ fn a_toll_goes_as_high_as_the_free_way_allows() {
     assert!(problem.strong_stationarity(&[0.8], &[1.0, 0.0]).is_none_or(|found| found.residual > 1e-3));
 }
 
+/// A grid of side² nodes with arcs both ways; one unit goes from a corner to the opposite one, tolls are on every third
+/// arc, and congestion makes the cost of a flow y_a grow by `congestion` y_a.
+fn network(side: usize, congestion: f64, seed: u64) -> QuadraticProblem {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut arcs = Vec::new();
+    for k in 0..side * side {
+        if k % side + 1 < side {
+            arcs.extend([(k, k + 1), (k + 1, k)]);
+        }
+        if k + side < side * side {
+            arcs.extend([(k, k + side), (k + side, k)]);
+        }
+    }
+    let (m, r) = (arcs.len(), side * side);
+    let tolls: Vec<usize> = (0..m).step_by(3).collect();
+    let n = tolls.len();
+    let cost: Vec<f64> = (0..m).map(|a| rng.random_range(1.0..2.0) * if a % 3 == 0 { 0.5 } else { 1.0 }).collect();
+    let flow: Vec<_> = arcs.iter().enumerate().flat_map(|(a, &(i, j))| [(i, a, 1.0), (j, a, -1.0)]).collect();
+    let rows_y = Csr::from_triplets(r, m, &flow).unwrap();
+    let mut demand = vec![0.0; r];
+    (demand[0], demand[r - 1]) = (1.0, -1.0);
+    let paid: Vec<_> = tolls.iter().enumerate().map(|(k, &a)| (a, k, 1.0)).collect();
+    let squares: Vec<_> = (0..m).map(|a| (a, a, congestion)).collect();
+    let gain: Vec<_> = paid.iter().flat_map(|&(a, k, _)| [(k, n + a, -1.0), (n + a, k, -1.0)]).collect();
+    let follower = QuadraticFollower {
+        hessian: Coefficients::Sparse(Csr::from_triplets(m, m, &squares).unwrap()),
+        cross: Coefficients::Sparse(Csr::from_triplets(m, n, &paid).unwrap()),
+        linear: cost,
+        lower: vec![0.0; m],
+        upper: vec![1.0; m],
+        rows_x: Csr::empty(r, n),
+        columns_y: rows_y.transpose(),
+        rows_y,
+        row_lower: demand.clone(),
+        row_upper: demand,
+    };
+    let leader = QuadraticLeader {
+        hessian: Coefficients::Sparse(Csr::from_triplets(n + m, n + m, &gain).unwrap()),
+        linear: vec![0.0; n + m],
+        constant: 0.0,
+        lower: vec![0.0; n],
+        upper: vec![2.0; n],
+        rows_x: Csr::empty(0, n),
+        rows_y: Csr::empty(0, m),
+        row_lower: Vec::new(),
+        row_upper: Vec::new(),
+    };
+    QuadraticProblem { leader, follower, n, y: m }
+}
+
+#[test]
+fn tolls_on_congested_networks_end_where_no_toll_nearby_earns_more() {
+    for seed in 1..5 {
+        let problem = network(4, 0.1, seed);
+        assert!(problem.has_products_alone());
+        let starts = problem.promising(&[vec![1.0; problem.n]], 1, &|| false);
+        let run = problem.search(&starts, (1, 0), &|f| f, &Silent);
+        let earned = |x: &[f64]| {
+            let answer = problem.follower.answer(x).unwrap();
+            problem.leader.evaluate(&[x, &answer.y].concat()).0
+        };
+        let best = run.candidates.iter().min_by(|a, b| earned(&a.x).total_cmp(&earned(&b.x))).unwrap();
+        let least = earned(&best.x);
+        assert!(least < -0.1, "{least}");
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        for k in 0..3 * problem.n {
+            let mut x = best.x.clone();
+            let step = if k % 2 == 0 { 1e-2 } else { -1e-2 };
+            for j in 0..problem.n {
+                if k / 2 == j || k >= 2 * problem.n {
+                    x[j] = (x[j] + step * rng.random_range(0.5..1.0)).clamp(0.0, 2.0);
+                }
+            }
+            assert!(earned(&x) >= least - 1e-4 * (1.0 + least.abs()), "{seed} {k}: {} {least}", earned(&x));
+        }
+    }
+}
+
 #[test]
 fn further_starts_never_make_it_worse_and_one_is_one() {
     let mut better = 0;
