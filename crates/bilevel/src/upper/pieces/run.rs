@@ -24,9 +24,8 @@ const STATIONARY: f64 = 1e-6;
 const REACH: f64 = 0.1;
 const LENGTHS: i32 = 6;
 const BETTER: f64 = 1e-7;
-/// Linear followers are searched by programmes from the first starts, while these have at most so many variables.
-const FIRST: usize = 2_000;
-const BY_PROGRAMMES: usize = 2;
+/// Descents on linear followers are gone on from by programmes while these have at most so many variables.
+const SMALL: usize = 2_000;
 /// Arithmetic between two reports of a descent.
 const REPORTED: u64 = 50_000_000;
 
@@ -139,15 +138,14 @@ impl QuadraticProblem {
             let found = found.or_else(|| self.by_programmes(start, watch));
             return found.or_else(|| self.unfinished(start, watch)).into_iter().collect();
         }
-        // Linear answers jump, and many rows meet in their corners: programmes see past both, while they are small. The
-        // other starts are descents, which are cheaper and end elsewhere.
-        if self.follower.is_flat() && watch.start < BY_PROGRAMMES && self.programme_size() <= FIRST {
-            let found = self.by_programmes(start, watch);
-            if found.is_some() || watch.stopped() {
-                return found.or_else(|| self.unfinished(start, watch)).into_iter().collect();
+        let own = self.regular(start, watch);
+        // Linear answers jump, and many rows meet in their corners: programmes go on past both, while they are small.
+        if self.follower.is_flat() && self.programme_size() <= SMALL && !watch.stopped() {
+            let from = own.as_ref().map_or(start, |own| &own.x[..start.len()]);
+            if let Some(last) = self.by_programmes(from, watch) {
+                return own.into_iter().chain([last]).collect();
             }
         }
-        let own = self.regular(start, watch);
         let ended = own.as_ref().is_some_and(|own| own.ended != Ended::Stalled && !own.degenerate);
         if ended || watch.stopped() {
             return own.or_else(|| self.unfinished(start, watch)).into_iter().collect();
