@@ -287,9 +287,9 @@ fn tolls_on_congested_networks_end_where_no_toll_nearby_earns_more() {
         for k in 0..3 * problem.n {
             let mut x = best.x.clone();
             let step = if k % 2 == 0 { 1e-2 } else { -1e-2 };
-            for j in 0..problem.n {
+            for (j, x) in x.iter_mut().enumerate() {
                 if k / 2 == j || k >= 2 * problem.n {
-                    x[j] = (x[j] + step * rng.random_range(0.5..1.0)).clamp(0.0, 2.0);
+                    *x = (*x + step * rng.random_range(0.5..1.0)).clamp(0.0, 2.0);
                 }
             }
             assert!(earned(&x) >= least - 1e-4 * (1.0 + least.abs()), "{seed} {k}: {} {least}", earned(&x));
