@@ -224,7 +224,8 @@ impl Rounds<'_> {
         }
         let again = || options.starts > 1 && !pieces.complete && !watch.interrupted() && failures.first().is_none();
         let doubtful = again() && portfolio::doubtful(presolved, analysis, &solution, &runs);
-        if again() && self.overlook(doubtful, screened, &mut runs, &mut solution) {
+        let affordable = solution.work.lower_solves < options.budget;
+        if again() && affordable && self.overlook(doubtful, screened, &mut runs, &mut solution) {
             return Ok((solution, false));
         }
         let used = solution.work.lower_solves;
