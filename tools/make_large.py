@@ -7,6 +7,8 @@ with N variables of the leader and about M of the follower. KIND is one of
 
     allocation   separable squares over a box, with one budget
     blocks       many followers of ten variables side by side, each with a budget
+    linear       linear objectives of both levels, with M/2 rows that join x and y and N/6 rows of the leader, all of
+                 small whole numbers: several answers, and corners in which many rows meet
     sparse       a strictly convex objective with some five entries in a row of the Hessian, over a box
     squares      the least squares of a sparse system with twice as many rows as variables, over a box
     transport    suppliers and customers, the leader setting tariffs for N of the suppliers, linear costs
@@ -91,6 +93,21 @@ def blocks(maker):
     maker.write("in [-1, 1]", "in [0, 1]", NEAR, lower, [f"E*y <= {size / 4}"])
 
 
+def linear(maker):
+    """Linear objectives and rows of whole numbers."""
+    n, m, rng = maker.n, maker.m, maker.rng
+    some = lambda count: {j: float(rng.randrange(-5, 10)) for j in range(count) if rng.random() < 0.5}
+    costs = lambda count: [float(rng.randrange(-10, 10)) for _ in range(count)]
+    rows, own = m // 2, n // 6 + 1
+    maker.matrix("A", [some(n) for _ in range(rows)], n)
+    maker.matrix("B", [some(m) for _ in range(rows)], m)
+    maker.matrix("C", [{j: float(rng.randrange(10)) for j in range(n)} for _ in range(own)], n)
+    maker.vectors(a=[float(rng.randrange(5 * (n + m) // 4, 10 * (n + m))) for _ in range(rows)])
+    maker.vectors(b=[10.0 * n for _ in range(own)], p=costs(n), q=costs(m), d=costs(m))
+    upper = "minimize = 'dot(p, x) + dot(q, y)'\nsubject_to = ['C*x <= b']"
+    maker.write("in [0, 10]", "in [0, 10]", upper, "dot(d, y)", ["A*x + B*y <= a"])
+
+
 def sparse_hessian(maker):
     """H = A'A + 0.1 I with two or three entries in a row of A."""
     m = maker.m
@@ -134,6 +151,7 @@ def transport(maker):
 KINDS = {
     "allocation": allocation,
     "blocks": blocks,
+    "linear": linear,
     "sparse": sparse_hessian,
     "squares": squares,
     "transport": transport,

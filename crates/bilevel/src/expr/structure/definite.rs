@@ -47,6 +47,24 @@ pub(super) fn definiteness_of(matrix: &Matrix) -> Definite {
     }
 }
 
+/// As [`definiteness`], for the form zᵀ Q z in those of its variables that `moves` names.
+pub(super) fn definiteness_of_form(matrix: &Matrix, moves: &[bool]) -> Definite {
+    let both = |i: usize, j: usize| moves[i] && moves[j];
+    if let Matrix::Dense(q) = matrix {
+        let entry = |i: usize, j: usize| if both(i, j) { q[(i, j)] + q[(j, i)] } else { 0.0 };
+        let doubled = Dense::from_fn(q.rows(), q.rows(), entry);
+        let [positive, negative] = [1.0, -1.0].map(|sign| dense_is_positive(&doubled, sign));
+        return Definite { positive, negative };
+    }
+    let mut entries = Vec::new();
+    visit(matrix, false, |i, j, q| {
+        if both(i, j) {
+            entries.push((i.min(j) as u32, i.max(j) as u32, if i == j { 2.0 * q } else { q }));
+        }
+    });
+    definiteness(&Hessian::constant(entries))
+}
+
 /// Whether sign * a is positive semidefinite.
 fn dense_is_positive(a: &Dense, sign: f64) -> bool {
     let n = a.rows();

@@ -1,9 +1,8 @@
 //! Formulas laid out component by component: dependence on the variables, and ranges.
 
-use super::definite::{Definite, definiteness};
+use super::definite::{Definite, definiteness_of_form};
 use super::degree::dominant;
 use super::function::{self, Piece};
-use super::second::Hessian;
 use super::{Block, Range, StructureError, VariableBounds};
 use crate::expr::{Expr, ExprError, Function, Level, Matrix, Node, NodeId, Op};
 
@@ -252,7 +251,7 @@ impl Formula {
                     sum = sum.add(if i == j { z[i].square().scale(q) } else { z[i].mul(z[j]).scale(q) });
                 });
                 // The terms' ranges know nothing of each other; a semidefinite form has a sign.
-                match definiteness(&Hessian::of_form(matrix)) {
+                match definiteness_of_form(matrix, &vec![true; z.len()]) {
                     Definite { positive: true, .. } => sum.at_least(0.0),
                     Definite { negative: true, .. } => sum.neg().at_least(0.0).neg(),
                     _ => sum,

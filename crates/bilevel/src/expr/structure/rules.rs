@@ -5,7 +5,7 @@
 //! `log_convex`, ln(g) is convex (exponentials of convex functions, sums and products of such). Where all rules are
 //! silent, the Hessian's enclosure on the box decides, see [`super::second`].
 
-use super::definite::{Definite, definiteness, definiteness_of};
+use super::definite::{Definite, definiteness, definiteness_of, definiteness_of_form};
 use super::degree::dominant;
 use super::formula::{Formula, visit};
 use super::function::{self, Local};
@@ -293,19 +293,13 @@ impl Pass<'_> {
         let affine = argument.clone().all(|slot| self.traits[slot].is_affine());
         let growing =
             argument.clone().all(|slot| self.traits[slot].convex && self.formula.ranges[slot].is_nonnegative());
-        let mut entries = Vec::new();
         let mut nonnegative = true;
-        visit(matrix, false, |i, j, q| {
-            nonnegative &= q >= 0.0;
-            if moving[i] && moving[j] {
-                entries.push((i.min(j) as u32, i.max(j) as u32, if i == j { 2.0 * q } else { q }));
-            }
-        });
+        visit(matrix, false, |_, _, q| nonnegative &= q >= 0.0);
         let known = affine || (growing && nonnegative);
         if !known {
             return Traits::default();
         }
-        let Definite { positive, negative } = definiteness(&super::second::Hessian::constant(entries));
+        let Definite { positive, negative } = definiteness_of_form(matrix, &moving);
         let whole = moving.iter().all(|&m| m);
         Traits { convex: positive, concave: negative && affine, root_convex: positive && whole, log_convex: false }
     }

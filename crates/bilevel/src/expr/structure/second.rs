@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::degree::dominant;
-use super::formula::{Formula, row_of, rows_of, visit};
+use super::formula::{Formula, row_of, rows_of};
 use super::function::{self, Local};
 use super::rules::Traits;
 use super::{Block, Range};
@@ -31,15 +31,6 @@ impl Hessian {
     /// A matrix of numbers.
     pub fn constant(entries: Vec<(u32, u32, f64)>) -> Self {
         Self::new(entries.into_iter().map(|(i, j, value)| (i, j, Range::point(value))).collect())
-    }
-
-    /// The Hessian of the quadratic form zᵀ Q z.
-    pub fn of_form(matrix: &Matrix) -> Self {
-        let mut entries = Vec::new();
-        visit(matrix, false, |i, j, q| {
-            entries.push((i.min(j) as u32, i.max(j) as u32, if i == j { 2.0 * q } else { q }))
-        });
-        Self::constant(entries)
     }
 
     pub fn entries(&self) -> &[(u32, u32, Range)] {
