@@ -7,7 +7,7 @@
 //! problem.rs     Formulas: a bilevel problem as a program, where everything starts
 //! search.rs      the untrusted local solver
 //! minimum/       proved lower bounds by branch and bound
-//! dual.rs        convex followers of any size by duality
+//! dual/          convex followers of any size by duality
 //! existence.rs   feasible answers proved to exist near a point
 //! follower.rs    Formulas::follower: v(x) from below, the gap of an answer
 //! attitude.rs    Formulas::hyper: bounds of φ_o and φ_p
