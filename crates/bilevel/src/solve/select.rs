@@ -1,23 +1,29 @@
 //! From candidates to an answer: the best one that an independent check of the follower accepts, with its certificate.
+//!
+//! ```text
+//! select.rs       the candidates and their checks
+//! status.rs       what may be said of a checked point
+//! certificate.rs  gaps, stationarity and multipliers
+//! rays.rs         whether F falls along the ray that a run left by
+//! ```
 
+mod certificate;
 mod rays;
+mod status;
 
 use bilevel_linalg::stop;
 use std::time::Duration;
 
-use super::presolve::{IN_OTHER_UNITS, Presolved};
-use super::{Analysis, Options, models, without_point};
-use crate::certificate::{
-    Degeneracy, FollowerCheck, PointInUnits, ProvedGap, Verifier, check_follower, check_kkt, follower_violation,
-    jointly_feasible, multipliers, variable, violation,
-};
-use crate::lower::{LowerSolver, LowerStatus, Meter, Pool, PoolSettings, Regulariser};
+use super::presolve::Presolved;
+use super::{Analysis, Options, without_point};
+use crate::certificate::{FollowerCheck, ProvedGap, Verifier, check_follower, violation};
+use crate::lower::{LowerSolver, LowerStatus, Meter, Regulariser};
 use crate::observe::Observer;
-use crate::problem::{At, Attitude, Failures, FunctionEvaluator, NamedValues, Place, Problem, Side};
+use crate::problem::{At, Failures, FunctionEvaluator, NamedValues, Problem, Side};
 use crate::smooth::Smoothing;
-use crate::solution::{Certificate, Multipliers, Rigor, Solution, Stationarity, Status, Verdict, Witness, Work};
-use crate::upper::{Candidate, Run, branch_residual, optimality_residual, reduced_residual, reducible};
-use crate::value::ValueKind;
+use crate::solution::{Solution, Status, Verdict, Work};
+use crate::upper::{Candidate, Run};
+use status::no_best_answer;
 
 /// A better answer of the follower counts if F changes by this, relative to 1 + its size. Bounds of phi let answers be
 /// worse by 1e-6, which may change F a little where the follower has only one.
@@ -344,297 +350,7 @@ impl Chooser<'_> {
         solution.certificate = certificate;
         solution
     }
-
-    fn status(&self, best: &Checked, certificate: &Certificate) -> (Status, String) {
-        let gap = best.relative_gap();
-        if best.check.as_ref().is_some_and(|check| check.unbounded) {
-            let message = "the follower's objective decreases without bound at this x";
-            return (Status::FollowerUnbounded, message.to_string());
-        }
-        if best.violation > VIOLATION {
-            return self.violated(best);
-        }
-        if gap.is_infinite() {
-            return (Status::Stuck, "the independent solve found no feasible answer of the follower here".to_string());
-        }
-        if !best.converged() {
-            let message = "the independent solve of the follower did not converge: nothing confirms its answer";
-            return (Status::Stuck, message.to_string());
-        }
-        if gap > 1e-4 {
-            return (Status::Stuck, format!("the follower has a better answer than this y: relative gap {gap:.1e}"));
-        }
-        if gap > GAP {
-            return (Status::Relaxed, format!("the follower gap is {gap:.1e} (relative), above {GAP:.0e}"));
-        }
-        let basis = match (&certificate.follower_gap, self.analysis.levels.convex) {
-            (Some(gap), _) if gap.rigor == Rigor::Proved => "the follower's optimality is proved",
-            (_, true) => "the follower is convex in y by structure",
-            (Some(gap), false) if matches!(gap.rigor, Rigor::Conditional(_)) => {
-                "the follower's optimality is proved in a box"
-            }
-            _ => "the follower's optimality rests on a multistart",
-        };
-        if let Some(upper) = best.hidden {
-            let upper = self.problem.leader().sense.apply(upper);
-            let text = "the follower's objective is so flat here that a better answer is within the limit of the gap";
-            return (Status::Relaxed, format!("{text}: with it F = {upper:.7}; {basis}"));
-        }
-        if let Some((variable, _)) = self.follower_falls_along_an_axis(best) {
-            return (Status::FollowerUnbounded, no_best_answer(&variable));
-        }
-        match &certificate.stationarity {
-            _ if certificate.verdict == Some(Verdict::Refuted) => {
-                let reason = certificate.statements.last().cloned().unwrap_or_default();
-                (Status::Stuck, reason)
-            }
-            Some(s) if s.residual <= self.options.tolerance => {
-                if let Some(better) = self.better_answer(best, certificate) {
-                    let text = "stationary, but among the answers that are as good for the follower one is better for the leader";
-                    return (Status::Feasible, format!("{text}: F = {better:.7}; {basis}"));
-                }
-                (Status::Solved, format!("feasible, follower optimal, stationary; {basis}"))
-            }
-            Some(s) => (Status::Feasible, format!("stationarity residual {:.1e}; {basis}", s.residual)),
-            None => (Status::Feasible, format!("no stationarity residual could be computed; {basis}")),
-        }
-    }
-
-    /// The follower's variable, if there is one, along which f is smaller at points far beyond y and never rises, with the
-    /// first of them: an infimum that no answer attains, within the tolerances of a gap.
-    fn follower_falls_along_an_axis(&self, best: &Checked) -> Option<(String, Vec<f64>)> {
-        let (x, y) = (&best.candidate.x, &best.candidate.y);
-        let here = self.value(self.problem.follower(), x, y);
-        let ranges = self.analysis.bounds.follower();
-        for (j, range) in ranges.iter().enumerate() {
-            for (sign, end) in [(1.0, range.upper()), (-1.0, range.lower())] {
-                let mut last = here;
-                let falling = end.is_infinite()
-                    && [1.0, 10.0, 100.0].iter().all(|step| {
-                        let mut far = y.clone();
-                        far[j] += sign * step * (1.0 + y[j].abs());
-                        let value = self.value(self.problem.follower(), x, &far);
-                        let falls = if last == here { value < last } else { value <= last };
-                        last = value;
-                        falls && follower_violation(self.problem, x, &far, self.failures) <= VIOLATION
-                    });
-                if falling {
-                    let mut lower = y.clone();
-                    lower[j] += sign * (1.0 + y[j].abs());
-                    return Some((variable(&self.problem.follower().blocks, j), lower));
-                }
-            }
-        }
-        None
-    }
-
-    /// A feasible y with a lower value of f, as a witness.
-    fn better(&self, than: &Checked, y: &[f64]) -> Witness {
-        let (follower, x) = (self.problem.follower(), &than.candidate.x);
-        let (own, lower) = (self.value(follower, x, &than.candidate.y), self.value(follower, x, y));
-        Witness::Better {
-            y: NamedValues::new(&follower.blocks, y),
-            lower: follower.sense.apply(lower),
-            by: own - lower,
-            feasible: "feasible".to_string(),
-            rigor: Rigor::Estimated,
-        }
-    }
-
-    /// F at another answer of the follower, in the user's sense, where the bounds of phi show one that is clearly better
-    /// for an optimistic leader than y: a stationary y need not be the best of S(x).
-    fn better_answer(&self, best: &Checked, certificate: &Certificate) -> Option<f64> {
-        let phi = certificate.phi.as_ref().filter(|_| self.options.attitude == Attitude::Optimistic)?;
-        // An end that holds only for answers much worse than the best says nothing.
-        let size = 1.0 + best.check.as_ref().map_or(0.0, |check| check.value.abs());
-        if phi.eta + phi.eta_error > TIE * size {
-            return None;
-        }
-        let sense = self.problem.leader().sense;
-        let ends = [phi.optimistic.lower, phi.optimistic.upper].map(|end| sense.apply(end));
-        let attained = ends[0].max(ends[1]);
-        (attained < best.upper - BETTER * (1.0 + best.upper.abs())).then(|| sense.apply(attained))
-    }
-
-    /// Violations remain: is there any point that satisfies the constraints of both levels?
-    fn violated(&self, best: &Checked) -> (Status, String) {
-        let remaining = format!("constraints are violated by {:.1e} (relative)", best.violation);
-        let (x, y) = self.presolved.way.enter(&best.candidate.x, &best.candidate.y);
-        if jointly_feasible(&self.analysis.levels, (&x, &y), self.failures) {
-            (Status::Stuck, remaining)
-        } else {
-            let text = "no point satisfies the constraints of both levels, the follower's optimality left aside";
-            (Status::Infeasible, format!("{text}: a search from several points ended at violations; {remaining}"))
-        }
-    }
-
-    /// Constraint qualifications of the follower that fail at y, in words; looked at where it has an exact smooth form.
-    fn degeneracies(&self, x: &[f64], y: &[f64]) -> Vec<String> {
-        let levels = &self.analysis.levels;
-        let follower = levels.exact_follower.as_ref().filter(|follower| !follower.is_lifted());
-        let (x, y) = self.presolved.way.enter(x, y);
-        let found = follower.and_then(|follower| Degeneracy::of(follower, &x, &y, self.failures));
-        found.map_or_else(Vec::new, |degeneracy| degeneracy.statements(levels.convex))
-    }
-
-    fn certificate(&self, best: &Checked, run: Option<&Run>, work: &mut Work) -> (Certificate, Multipliers) {
-        let (x, y) = (&best.candidate.x, &best.candidate.y);
-        let mut certificate = self.verifier.certificate(x, y, self.options.attitude, best.check.as_ref());
-        if certificate.witness.is_none() {
-            certificate.statements.extend(self.degeneracies(x, y));
-        }
-        if let Some(run) = run {
-            let way = &self.presolved.way;
-            certificate.multipliers_by_stage =
-                run.multipliers.iter().map(|&(epsilon, lambda)| way.stage(epsilon, lambda)).collect();
-            certificate.kkt = self.kkt(run, work).map(|kkt| way.leave_kkt(kkt, self.problem));
-        }
-        let (mut stationarity, solved) = self.stationarity(best, work);
-        if let Some(stationarity) = stationarity.as_mut().filter(|_| !self.presolved.way.is_identity()) {
-            stationarity.measure.push_str(IN_OTHER_UNITS);
-        }
-        certificate.stationarity = stationarity;
-        (certificate, self.fitted(best, solved))
-    }
-
-    /// The multipliers of both levels; `solved` are the follower's where it has an exact form that shows more than its own
-    /// formulas do.
-    fn fitted(&self, best: &Checked, solved: Multipliers) -> Multipliers {
-        if best.violation > VIOLATION {
-            return Multipliers::default();
-        }
-        let (problem, way) = (self.problem, &self.presolved.way);
-        let units = way.units(problem.n(), problem.m());
-        let (x, y) = (&best.candidate.x, &best.candidate.y);
-        let point = PointInUnits { x, y, units: (&units.0, &units.1) };
-        let mut found = multipliers(problem, point, self.options.attitude, self.failures);
-        let same = matches!(self.presolved.problem, std::borrow::Cow::Borrowed(_));
-        if found.follower.0.is_empty() && !solved.follower.0.is_empty() && same {
-            found = solved;
-        }
-        found
-    }
-
-    fn kkt(&self, run: &Run, work: &mut Work) -> Option<crate::solution::KktPoint> {
-        let point = run.smoothed.as_ref()?;
-        let seed = models::Seed { x: &point.x, y: &point.y, seed: self.options.seed.wrapping_add(FRESH) };
-        let kind = ValueKind::by_name(point.value_model)?;
-        let levels = &self.analysis.levels;
-        let meter = Meter::unlimited();
-        let model =
-            models::value_model(kind, &levels.follower, self.analysis, self.options, seed, self.failures, &meter);
-        let point = check_kkt(&self.presolved.problem, levels, point, model, self.options.smoothing, self.failures);
-        work.lower_solves += meter.used();
-        point
-    }
-
-    /// The residual of the combined optimality system at the answer, with multipliers from a fresh lower solve.
-    fn stationarity(&self, best: &Checked, work: &mut Work) -> (Option<Stationarity>, Multipliers) {
-        let levels = &self.analysis.levels;
-        let (x, y) = &self.presolved.way.enter(&best.candidate.x, &best.candidate.y);
-        if let Some(found) = levels.quadratic.as_ref().and_then(|quadratic| quadratic.strong_stationarity(x, y))
-            && (found.residual <= self.options.tolerance || x.len() + y.len() > LARGEST_SYSTEM / 5)
-        {
-            work.lower_solves += 1;
-            let (bounds, rows, constraints) = (found.bounds, found.rows, Vec::new());
-            let measure = "strong stationarity of both levels' optimality system".to_string();
-            let stationarity =
-                Stationarity { residual: found.residual, radius: None, measure, rigor: Rigor::Estimated };
-            return (Some(stationarity), self.multipliers(&crate::nlp::Multipliers { bounds, rows, constraints }));
-        }
-        let (leader, follower, _) = levels.exact(self.options.smoothing);
-        let set = &self.presolved.problem.leader().set;
-        let (residual, measure) = if follower.branches.is_some() {
-            (branch_residual(leader, follower, x, y, self.failures), "strong stationarity on the answer's branch")
-        } else if reducible(leader, follower) {
-            let residual = reduced_residual(set, leader, follower, (x, y), self.failures);
-            (residual, "generators of the subdifferential of F(x, y(x)) on the answer's manifold")
-        } else {
-            (None, "")
-        };
-        let only = levels.exact_follower.is_none();
-        if let Some(residual) = residual.filter(|residual| *residual <= self.options.tolerance || only) {
-            let (measure, rigor) = (measure.to_string(), Rigor::Estimated);
-            return (Some(Stationarity { residual, radius: None, measure, rigor }), Multipliers::default());
-        }
-        let (leader, follower, smoothing) = levels.multiplied(self.options.smoothing);
-        if follower.size() > if stop::hurried() { HASTY_SYSTEM } else { LARGEST_SYSTEM } {
-            return (None, Multipliers::default());
-        }
-        let meter = Meter::unlimited();
-        let mut solver = LowerSolver::new(follower, self.failures, &meter);
-        let full = follower.extend(x, y);
-        let answer = solver.solve(x, &full, smoothing, &Regulariser::default());
-        let ties = if levels.convex { Vec::new() } else { self.ties(&mut solver, x, answer.value) };
-        work.lower_solves += meter.used();
-        if answer.status != LowerStatus::Solved {
-            return (None, Multipliers::default());
-        }
-        let point = (x.as_slice(), full.as_slice(), &answer.multipliers);
-        let fresh = optimality_residual(leader, follower, point, &ties, smoothing, self.failures);
-        let polished = best.candidate.residual;
-        let finished = match best.candidate.source {
-            "implicit" => "strong stationarity where the finishing step ended",
-            "pieces" => "the least point of all pieces of the follower's optimality conditions",
-            _ => "relaxed kkt of the polish",
-        };
-        let residual = match (fresh, polished) {
-            (Some(fresh), Some(polished)) if polished < fresh => Some((polished, finished)),
-            (Some(fresh), _) if leader.smooth => Some((fresh, "strong stationarity of the combined system")),
-            (Some(fresh), _) => Some((fresh, "strong stationarity, gradients of F within 1e-6 of the point")),
-            (None, Some(polished)) => Some((polished, finished)),
-            (None, None) => None,
-        };
-        let stationarity = residual.map(|(residual, measure)| Stationarity {
-            residual,
-            radius: None,
-            measure: measure.to_string(),
-            rigor: Rigor::Estimated,
-        });
-        (stationarity, self.multipliers(&answer.multipliers))
-    }
-
-    /// Gradients in x of f(x, y_j) at the local minimisers y_j that tie with the best.
-    fn ties<'s>(&'s self, solver: &mut LowerSolver<'s>, x: &[f64], value: f64) -> Vec<Vec<f64>> {
-        let mut pool = Pool::new(PoolSettings::default(), self.options.seed.wrapping_add(FRESH), &[]);
-        let found = pool.minimise(solver, x, self.final_smoothing()).unwrap_or_default();
-        let near = 1e-6 * (1.0 + value.abs());
-        let gradient = |solution| {
-            let mut out = vec![0.0; x.len()];
-            solver.value_gradient(solution, &mut out);
-            out
-        };
-        found.iter().filter(|solution| solution.value <= value + near).map(gradient).collect()
-    }
-
-    /// The follower's multipliers by constraint.
-    fn multipliers(&self, found: &crate::nlp::Multipliers) -> Multipliers {
-        let side = self.problem.follower();
-        let (_, follower, _) = self.analysis.levels.multiplied(self.options.smoothing);
-        if follower.is_lifted() {
-            return Multipliers::default();
-        }
-        let named = side.constraints.iter().zip(&follower.system.places).map(|(constraint, place)| {
-            let values = match place {
-                Place::Rows(range) => found.rows[range.clone()].to_vec(),
-                Place::Components(range) => found.constraints[range.clone()].to_vec(),
-            };
-            (constraint.label.clone(), values.iter().map(|u| side.sense.apply(-u)).collect())
-        });
-        Multipliers { follower: NamedValues(named.collect()), ..Multipliers::default() }
-    }
 }
-
-fn no_best_answer(variable: &str) -> String {
-    format!("the follower has no best answer: its objective keeps falling as {variable} goes to infinity")
-}
-
-/// Followers with more variables are too large for the dense optimality system.
-const LARGEST_SYSTEM: usize = 1500;
-/// The same, for a run that was told to end.
-const HASTY_SYSTEM: usize = 200;
-/// Offset of seeds, so that a check never repeats the random numbers of what it checks.
-const FRESH: u64 = 1 << 32;
 
 /// The most promising candidate left: feasible ones first, polished or exact answers before smoothed points, then by F.
 fn next(queue: &[Checked]) -> Option<usize> {
