@@ -44,6 +44,10 @@ const PART: (f64, f64) = (0.1, 0.4);
 const VIOLATED: f64 = 1e-8;
 /// Ends whose values differ by less than this, relative, are one.
 const SAME: f64 = 1e-9;
+/// Where a descent is dear, the tour ends once so many of them have ended at the best point known: it is hardly missed then.
+const SURE: usize = 4;
+/// Descents on systems of a larger order are dear.
+const DEAR: usize = 300;
 /// Ends kept, best first.
 const KEPT: usize = 6;
 
@@ -63,6 +67,8 @@ struct Tour<'a> {
     observer: &'a dyn Observer,
     ends: Vec<End>,
     made: usize,
+    /// Descents that ended at the best point.
+    alike: usize,
     /// In squares of the order.
     work: f64,
     run: Run,
@@ -85,12 +91,15 @@ impl QuadraticProblem {
         observer: &dyn Observer,
     ) -> Run {
         let (ends, run) = (Vec::new(), Run::default());
-        let mut tour = Tour { problem: self, shown, observer, ends, made: 0, work: 0.0, run };
+        let mut tour = Tour { problem: self, shown, observer, ends, made: 0, alike: 0, work: 0.0, run };
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let most = WORK * wanted as f64;
         for (k, point) in spread.iter().enumerate() {
             let average = tour.work / tour.made.max(1) as f64;
             if k > 0 && (stop::asked() || observer.interrupted() || tour.work + average > most) {
+                break;
+            }
+            if tour.alike >= SURE && self.order() > DEAR {
                 break;
             }
             let start = match (k, tour.ends.first()) {
@@ -171,10 +180,19 @@ impl Tour<'_> {
         let moves = self.run.lower_solves + self.run.upper_evaluations - before;
         self.work += ANSWER * problem.order() as f64 + STEP * moves as f64;
         self.made += 1;
+        let best = self.ends.first().map(|end| (end.violated, end.value));
+        let values: Vec<f64> = found.iter().map(|end| problem.value(end)).collect();
         for end in found {
             self.work += PROGRAMME * problem.order() as f64 * end.programmes as f64;
             self.run.unbounded |= end.ended == Ended::Unbounded;
             self.keep(&end);
+        }
+        let Some(now) = self.ends.first() else { return };
+        let same = |value: f64| (now.value - value).abs() <= SAME * (1.0 + value.abs());
+        if best.is_none_or(|(violated, value)| violated != now.violated || !same(value)) {
+            self.alike = 1;
+        } else if values.into_iter().any(same) {
+            self.alike += 1;
         }
     }
 
